@@ -1,0 +1,74 @@
+package websocket_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	coder "github.com/coder/websocket"
+
+	"github.com/carillonhq/carillon/transport"
+	"github.com/carillonhq/carillon/transport/transporttest"
+	"github.com/carillonhq/carillon/transport/websocket"
+)
+
+func TestContract(t *testing.T) {
+	transporttest.Run(t, func(t *testing.T, maxQueue int, r transport.Receiver) (transport.Conn, transporttest.Client) {
+		return open(t, httptest.NewServer, websocket.Options{MaxQueue: maxQueue}, r)
+	})
+}
+
+func TestContractTLS(t *testing.T) {
+	transporttest.Run(t, func(t *testing.T, maxQueue int, r transport.Receiver) (transport.Conn, transporttest.Client) {
+		return open(t, httptest.NewTLSServer, websocket.Options{MaxQueue: maxQueue}, r)
+	})
+}
+
+// open returns a Conn, started with r, and a client of another make.
+func open(t *testing.T, listen func(http.Handler) *httptest.Server, opts websocket.Options, r transport.Receiver) (transport.Conn, transporttest.Client) {
+	t.Helper()
+	a := websocket.New(opts)
+	conns := make(chan *websocket.Conn, 1)
+	srv := listen(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		c, err := a.Accept(w, req)
+		if err != nil {
+			t.Errorf("Accept: %v", err)
+			return
+		}
+		c.Start(r)
+		conns <- c
+	}))
+	t.Cleanup(srv.Close)
+	t.Cleanup(func() { a.Close() })
+	conn, _, err := coder.Dial(t.Context(), srv.URL, &coder.DialOptions{HTTPClient: srv.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.CloseNow() })
+	conn.SetReadLimit(-1)
+	return <-conns, client{conn}
+}
+
+// A client is coder/websocket as the suite wants it.
+type client struct{ conn *coder.Conn }
+
+func (c client) Send(binary bool, data []byte) error {
+	typ := coder.MessageText
+	if binary {
+		typ = coder.MessageBinary
+	}
+	return c.conn.Write(context.Background(), typ, data)
+}
+
+func (c client) Receive() (bool, []byte, error) {
+	typ, data, err := c.conn.Read(context.Background())
+	if coder.CloseStatus(err) == coder.StatusNormalClosure {
+		err = fmt.Errorf("%w: %w", io.EOF, err)
+	}
+	return typ == coder.MessageBinary, data, err
+}
+
+func (c client) Close() error { return c.conn.Close(coder.StatusNormalClosure, "") }

@@ -1,0 +1,88 @@
+package websocket
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// A HandshakeError says why a request did not become a Conn. Nothing was
+// written and nothing was hijacked: the caller answers the request.
+type HandshakeError struct {
+	Status int // the HTTP status that fits
+	Err    error
+}
+
+func (e *HandshakeError) Error() string {
+	return "websocket: handshake: " + e.Err.Error()
+}
+
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+func refuse(status int, format string, args ...any) error {
+	return &HandshakeError{status, fmt.Errorf(format, args...)}
+}
+
+// check holds r to RFC 6455, section 4.2.1.
+func check(r *http.Request) error {
+	h := r.Header
+	switch {
+	case r.Method != http.MethodGet:
+		return refuse(http.StatusMethodNotAllowed, "method %s", r.Method)
+	case !r.ProtoAtLeast(1, 1) || r.ProtoMajor != 1:
+		return refuse(http.StatusUpgradeRequired, "%s cannot be upgraded", r.Proto)
+	case !hasToken(h["Connection"], "upgrade"), !hasToken(h["Upgrade"], "websocket"):
+		return refuse(http.StatusUpgradeRequired, "not an upgrade to websocket")
+	case h.Get("Sec-Websocket-Version") != "13":
+		return refuse(http.StatusUpgradeRequired, "version is not 13")
+	case len(h["Sec-Websocket-Key"]) != 1:
+		return refuse(http.StatusBadRequest, "%d keys", len(h["Sec-Websocket-Key"]))
+	}
+	if key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(h.Get("Sec-Websocket-Key"))); err != nil || len(key) != 16 {
+		return refuse(http.StatusBadRequest, "invalid key")
+	}
+	return nil
+}
+
+// hasToken looks for token in a header that may be spread over several lines.
+func hasToken(lines []string, token string) bool {
+	for _, line := range lines {
+		for part := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// plain is r reduced to what gws has to see of a request that was checked:
+// it looks at the first line of each header only, and is to negotiate no
+// extension.
+func plain(r *http.Request) *http.Request {
+	return &http.Request{Method: http.MethodGet, Header: http.Header{
+		"Connection":            {"Upgrade"},
+		"Upgrade":               {"websocket"},
+		"Sec-Websocket-Version": {"13"},
+		"Sec-Websocket-Key":     {strings.TrimSpace(r.Header.Get("Sec-Websocket-Key"))},
+	}}
+}
+
+// handshakes are the headers of a response that are not the caller's to set.
+var handshakes = map[string]bool{
+	"Connection": true, "Upgrade": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true,
+	"Sec-Websocket-Accept": true, "Sec-Websocket-Extensions": true, "Sec-Websocket-Protocol": true,
+}
+
+// withHeader adds h to a response that ends behind its headers.
+func withHeader(response []byte, h http.Header) []byte {
+	if len(h) == 0 {
+		return response
+	}
+	b := bytes.NewBuffer(bytes.TrimSuffix(response, []byte("\r\n")))
+	h.WriteSubset(b, handshakes) // a bytes.Buffer does not fail
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
