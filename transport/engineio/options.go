@@ -1,0 +1,99 @@
+package engineio
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// The transports of Engine.IO that a Server speaks.
+const (
+	Polling   = "polling"
+	WebSocket = "websocket"
+)
+
+// Options tune a Server. The zero value is ready for use; the defaults are
+// those of Node's server.
+type Options struct {
+	PingInterval   time.Duration // between a pong and the next ping. Default: 25s.
+	PingTimeout    time.Duration // how long a pong may take. Default: 20s.
+	UpgradeTimeout time.Duration // how long a client may take to complete an upgrade. Default: 10s.
+
+	// MaxPayload bounds what a client may send at once, in bytes: the body of
+	// a POST (413 beyond it) or a WebSocket message (close 1009). Clients are
+	// told, and split their POSTs by it. Default: 1e6.
+	MaxPayload int
+
+	Transports      []string // of Polling and WebSocket; other names are ignored. Default: both.
+	DisableUpgrades bool     // advertise no upgrade, and refuse it
+
+	// Allow is asked before a session is opened. An error refuses it; its
+	// text is told to the client as the message of code 4 ("Forbidden" if
+	// empty), with status 403, or 400 for a WebSocket. It may block.
+	Allow func(r *http.Request) error
+
+	// NewID names a new session. The ID must not be guessable, as it is all
+	// that requests of the session show. A failure, or an ID that is in use,
+	// refuses the client with code 3. Default: 15 random bytes in base64url,
+	// 20 characters.
+	NewID func(r *http.Request) (string, error)
+
+	CORS *CORS // Default: no CORS headers.
+
+	MaxQueue     int           // bytes queued for one client; beyond, it is cut. Default: 1 MiB.
+	WriteTimeout time.Duration // bounds one write to a client. Default: 10s.
+
+	Logger *slog.Logger // receives what no caller can be told. Default: slog.Default().
+	Hooks  Hooks        // observe; a nil field is skipped.
+}
+
+func (o Options) withDefaults() Options {
+	if o.PingInterval <= 0 {
+		o.PingInterval = 25 * time.Second
+	}
+	if o.PingTimeout <= 0 {
+		o.PingTimeout = 20 * time.Second
+	}
+	if o.UpgradeTimeout <= 0 {
+		o.UpgradeTimeout = 10 * time.Second
+	}
+	if o.MaxPayload <= 0 {
+		o.MaxPayload = 1e6
+	}
+	o.Transports = slices.DeleteFunc(slices.Clone(o.Transports), func(name string) bool {
+		return name != Polling && name != WebSocket
+	})
+	if len(o.Transports) == 0 {
+		o.Transports = []string{Polling, WebSocket}
+	}
+	if o.NewID == nil {
+		o.NewID = randomID
+	}
+	if o.MaxQueue <= 0 {
+		o.MaxQueue = 1 << 20
+	}
+	if o.WriteTimeout <= 0 {
+		o.WriteTimeout = 10 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+func randomID(*http.Request) (string, error) {
+	var b [15]byte
+	rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:]), nil
+}
+
+// upgrades is what a new session's client is told it may change to.
+func (o *Options) upgrades(transport string) []string {
+	if transport == Polling && !o.DisableUpgrades && slices.Contains(o.Transports, WebSocket) {
+		return []string{WebSocket}
+	}
+	return []string{} // not null in JSON
+}

@@ -1,0 +1,51 @@
+package engineio
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// A refusal is one of the errors of Engine.IO, as clients are told them.
+type refusal struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+	status  int    // of the answer, if it is not 400
+}
+
+// The codes and messages of Engine.IO.
+var (
+	unknownTransport = refusal{Code: 0, Message: "Transport unknown"}
+	unknownSession   = refusal{Code: 1, Message: "Session ID unknown"}
+	badMethod        = refusal{Code: 2, Message: "Bad handshake method"}
+	badRequest       = refusal{Code: 3, Message: "Bad request"}
+	forbidden        = refusal{Code: 4, Message: "Forbidden", status: http.StatusForbidden}
+	badVersion       = refusal{Code: 5, Message: "Unsupported protocol version"}
+
+	// Ours: the protocol has no word for a server that goes. 503 lets a
+	// proxy try another one.
+	shuttingDown = refusal{Code: 4, Message: "Server shutting down", status: http.StatusServiceUnavailable}
+)
+
+// refuse answers with JSON, or an upgrade request with the bare message and
+// the end of the connection, as Node's server does.
+func (s *Server) refuse(w http.ResponseWriter, upgrade bool, e refusal) {
+	status := e.status
+	if status == 0 || upgrade && status == http.StatusForbidden {
+		status = http.StatusBadRequest
+	}
+	body, kind := []byte(e.Message), "text/html"
+	if upgrade {
+		w.Header().Set("Connection", "close")
+	} else {
+		body, _ = json.Marshal(e) // an int and a string always encode
+		kind = "application/json"
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that is gone needs no answer
+	if f := s.opts.Hooks.Refused; f != nil {
+		f(e.Code)
+	}
+}

@@ -1,0 +1,7 @@
+package polling
+
+var (
+	FramesOf  = frames
+	Join      = join
+	Negotiate = negotiate
+)
