@@ -1,0 +1,233 @@
+package broker
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+)
+
+// The wire, little-endian, numbers in LEB128 unless a width is given:
+//
+//	envelope  'B' version flags cluster:u32 sender:16 pn age-ms left item*
+//	item      kind:u8 length content
+//	message   flags:u8 Δseq seq-prev id? length channel refs? body
+//	refs      count (node:u32 seq-n)*
+//	hello     flags:u8 target:16 base prev length name
+//	beat, bye state:u8 head count (node:u32 n)*
+//
+// pn grows with every envelope and every retry of one, so a greater pn proves
+// life. age is how long the sender had been up. left says that the broker has
+// all of the sender's messages up to this number, whoever they were for. As the
+// order within a topic is kept, what has not come by the time both topics of a
+// node brought this, is lost.
+//
+// A message is a statement: "for you, nothing of mine lies strictly between
+// prev and seq". Δseq counts from the message before it in the envelope. In a
+// message to all, prev is the message to all before it, and refs correct that
+// for nodes that were sent something of their own in between. An id is there
+// if the message is a request or an answer.
+//
+// A hello with a target states where the sender's messages begin for that
+// node, which also proves that the sender has heard the target: after base,
+// and nothing lies between prev and base. head, and the refs of a beat, are
+// the last messages that reached the broker.
+//
+// Items of unknown kind are skipped. Keyed and compressed messages, repair
+// and interest have their place in flags and kinds, but are not spoken yet.
+const (
+	magic   = 'B'
+	version = 1
+
+	kindMessage = 1
+	kindBeat    = 2
+	kindHello   = 3
+	kindBye     = 4
+
+	msgDirect  = 1
+	msgKey     = 2 // reserved
+	msgS2      = 4 // reserved
+	msgRequest = 8
+	msgAnswer  = 16
+	msgRefused = 32 // an answer that is the text of an error
+	msgKnown   = msgDirect | msgRequest | msgAnswer | msgRefused
+
+	helloWant = 1 // "say hello to me, and beat: I miss where you begin, or something since"
+
+	maxName = 255
+)
+
+var (
+	errMalformed = errors.New("broker: malformed envelope")
+	errVersion   = errors.New("broker: envelope of another version")
+	errForeign   = errors.New("broker: envelope of another cluster")
+)
+
+func clusterTag(name string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return h.Sum32()
+}
+
+type header struct {
+	flags  byte
+	sender NodeID
+	pn     uint64
+	age    uint64 // ms
+	left   uint64
+}
+
+type ref struct {
+	node uint32
+	seq  uint64
+}
+
+type message struct {
+	flags     byte
+	seq, prev uint64
+	id        uint64
+	channel   string
+	refs      []ref
+	body      []byte
+}
+
+// prevFor returns prev as it holds for the node with the given ref.
+func (m *message) prevFor(node uint32) uint64 {
+	p := m.prev
+	for _, r := range m.refs {
+		if r.node == node && r.seq > p {
+			p = r.seq
+		}
+	}
+	return p
+}
+
+type hello struct {
+	flags      byte
+	target     NodeID // zero: everybody
+	base, prev uint64
+	name       string
+}
+
+type beat struct {
+	state byte
+	head  uint64
+	refs  []ref
+}
+
+// headFor returns the last message that left for the node with the given ref.
+func (b *beat) headFor(node uint32) uint64 {
+	h := b.head
+	for _, r := range b.refs {
+		if r.node == node && r.seq > h {
+			h = r.seq
+		}
+	}
+	return h
+}
+
+type envelope struct {
+	header
+	hellos   []hello
+	beat     *beat
+	messages []message
+	bye      *beat
+}
+
+func appendHeader(b []byte, tag uint32, h header) []byte {
+	b = append(b, magic, version, h.flags)
+	b = binary.LittleEndian.AppendUint32(b, tag)
+	b = append(b, h.sender[:]...)
+	b = binary.AppendUvarint(b, h.pn)
+	b = binary.AppendUvarint(b, h.age)
+	return binary.AppendUvarint(b, h.left)
+}
+
+// append encodes e. Messages must be in the order of their numbers.
+func (e *envelope) append(b []byte, tag uint32) []byte {
+	b = appendHeader(b, tag, e.header)
+	for i := range e.hellos {
+		b = appendHello(b, &e.hellos[i])
+	}
+	if e.beat != nil {
+		b = appendBeat(b, kindBeat, e.beat)
+	}
+	b = appendMessages(b, e.messages)
+	if e.bye != nil {
+		b = appendBeat(b, kindBye, e.bye)
+	}
+	return b
+}
+
+func appendMessages(b []byte, ms []message) []byte {
+	var before uint64
+	for i := range ms {
+		m := &ms[i]
+		n := 1 + uvarintLen(m.seq-before) + uvarintLen(m.seq-m.prev) + uvarintLen(uint64(len(m.channel))) + len(m.channel) + len(m.body)
+		if m.flags&(msgRequest|msgAnswer) != 0 {
+			n += uvarintLen(m.id)
+		}
+		if m.flags&msgDirect == 0 {
+			n += uvarintLen(uint64(len(m.refs)))
+			for _, r := range m.refs {
+				n += 4 + uvarintLen(m.seq-r.seq)
+			}
+		}
+		b = append(b, kindMessage)
+		b = binary.AppendUvarint(b, uint64(n))
+		b = append(b, m.flags)
+		b = binary.AppendUvarint(b, m.seq-before)
+		b = binary.AppendUvarint(b, m.seq-m.prev)
+		if m.flags&(msgRequest|msgAnswer) != 0 {
+			b = binary.AppendUvarint(b, m.id)
+		}
+		b = binary.AppendUvarint(b, uint64(len(m.channel)))
+		b = append(b, m.channel...)
+		if m.flags&msgDirect == 0 {
+			b = binary.AppendUvarint(b, uint64(len(m.refs)))
+			for _, r := range m.refs {
+				b = binary.LittleEndian.AppendUint32(b, r.node)
+				b = binary.AppendUvarint(b, m.seq-r.seq)
+			}
+		}
+		b = append(b, m.body...)
+		before = m.seq
+	}
+	return b
+}
+
+func appendHello(b []byte, h *hello) []byte {
+	n := 1 + len(h.target) + uvarintLen(h.base) + uvarintLen(h.prev) + uvarintLen(uint64(len(h.name))) + len(h.name)
+	b = append(b, kindHello)
+	b = binary.AppendUvarint(b, uint64(n))
+	b = append(b, h.flags)
+	b = append(b, h.target[:]...)
+	b = binary.AppendUvarint(b, h.base)
+	b = binary.AppendUvarint(b, h.prev)
+	b = binary.AppendUvarint(b, uint64(len(h.name)))
+	return append(b, h.name...)
+}
+
+func appendBeat(b []byte, kind byte, t *beat) []byte {
+	n := 1 + uvarintLen(t.head) + uvarintLen(uint64(len(t.refs)))
+	for _, r := range t.refs {
+		n += 4 + uvarintLen(r.seq)
+	}
+	b = append(b, kind)
+	b = binary.AppendUvarint(b, uint64(n))
+	b = append(b, t.state)
+	b = binary.AppendUvarint(b, t.head)
+	b = binary.AppendUvarint(b, uint64(len(t.refs)))
+	for _, r := range t.refs {
+		b = binary.LittleEndian.AppendUint32(b, r.node)
+		b = binary.AppendUvarint(b, r.seq)
+	}
+	return b
+}
+
+func uvarintLen(n uint64) int {
+	l := 1
+	for ; n >= 0x80; n >>= 7 {
+		l++
+	}
+	return l
+}

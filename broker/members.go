@@ -1,0 +1,205 @@
+package broker
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	downBeats   = 5 // a node is down after so many beats of silence
+	echoBeats   = 3 // and this node is frozen after so many without its own echo
+	lateTick    = 400 * time.Millisecond
+	askInterval = 200 * time.Millisecond // between two requests for a peer's first number
+	maxPeers    = 1024
+	maxTombs    = 4096
+)
+
+// members is who is there.
+//
+// The first envelope of an unknown node makes a peer: from then on all that
+// this node says counts for it, beginning after base. Both tell each other
+// that base in a hello to the other's topic, and ask for it until they have
+// it. Such a hello names its target, so it also proves that its sender is
+// alive now and hears us; with it, the peer is up. What the peer said
+// meanwhile was held, and follows NodeUp. A peer subscribes before it speaks,
+// so from NodeUp on nothing that is said to it passes it by.
+type members struct {
+	peers map[NodeID]*peer
+	tombs map[NodeID]*tomb
+	yard  []*tomb // the oldest first; those that came back are skipped
+
+	nextBeat time.Time
+	echo     uint64 // the uptime, in ms, at which the newest own envelope was sent that came back
+	frozen   bool
+
+	blocked int // readers that wait for a lane: what seems to be missing may be behind them
+}
+
+// A peer is another node, from its first envelope until it leaves.
+type peer struct {
+	Member
+	ref   uint32
+	up    bool
+	pn    uint64    // the greatest seen; only a greater one is a sign of life
+	heard time.Time // the last sign of life
+	born  time.Time // when its process began, at the latest
+	ask   time.Time // when to ask for a hello again, while something is missing
+	lane  *lane
+
+	// What we say to it.
+	out            *topic
+	base, basePrev uint64 // it is told nothing before base, and missed nothing between the two
+	lastDirect     uint64 // the last message to it alone,
+	headDirect     uint64 // and the last one of those that the broker has
+
+	incoming
+}
+
+// A tomb is what is remembered of a node that left, should it come back.
+type tomb struct {
+	id         NodeID
+	died       time.Time
+	pn         uint64
+	known      bool
+	cur        uint64
+	lastDirect uint64
+	heir       NodeID // the node that took its name, if that was why
+	lane       *lane
+}
+
+// contact returns the peer that sent e, or why e is to be dropped. b.mu is held.
+func (b *Bus) contact(e *envelope, now time.Time) (*peer, DropReason) {
+	born := now.Add(-time.Duration(min(e.age, 1<<40)) * time.Millisecond)
+	if p := b.peers[e.sender]; p != nil {
+		if e.pn > p.pn {
+			p.pn, p.heard = e.pn, now
+		}
+		if born.Before(p.born) {
+			p.born = born
+		}
+		return p, ""
+	}
+	t := b.tombs[e.sender]
+	if e.bye != nil || t != nil && e.pn <= t.pn {
+		return nil, DropStale
+	}
+	if t != nil {
+		if heir := b.peers[t.heir]; heir != nil && heir.up {
+			if now.Sub(t.died) > downBeats*b.opts.Heartbeat {
+				return nil, DropNamesake // it is not just slow to die
+			}
+			return nil, DropStale
+		}
+	}
+	if len(b.peers) >= maxPeers {
+		return nil, DropCrowded
+	}
+
+	p := &peer{Member: Member{ID: e.sender}, ref: e.sender.ref(), pn: e.pn, heard: now, born: born, ask: now.Add(askInterval)}
+	p.base, p.basePrev = b.seq, b.seq
+	if t != nil {
+		// It may not know that it was gone, so its numbers go on.
+		p.lane, p.known, p.cur, p.lastDirect = t.lane, t.known, t.cur, t.lastDirect
+		p.headDirect = t.lastDirect
+		p.basePrev = max(b.lastAll, t.lastDirect)
+		delete(b.tombs, p.ID)
+	} else {
+		p.lane = new(lane)
+	}
+	p.out = &topic{name: b.topicNode + p.ID.String(), peer: p, hello: true}
+	b.peers[p.ID] = p
+	b.pump(p.out)
+	b.look()
+	return p, ""
+}
+
+// greeted handles a hello of p to us. b.mu is held.
+func (b *Bus) greeted(p *peer, h *hello) {
+	if h.flags&helloWant != 0 {
+		p.out.hello, b.all.beat = true, true
+		b.pump(p.out)
+		b.pump(b.all)
+	}
+	if !p.up {
+		p.Name = h.name
+		if !b.inherit(p) {
+			return
+		}
+		p.up = true
+		b.push(p.lane, item{from: p, ev: Event{Kind: NodeUp, Node: p.Member}})
+	}
+	if !p.known {
+		p.known, p.cur = true, h.base
+	}
+	b.accept(p, message{flags: msgNull, seq: h.base, prev: h.prev})
+	b.drain(p)
+}
+
+// inherit retires the peer whose name p bears too, or p, whichever process
+// began earlier: it is the former self of the other. b.mu is held.
+func (b *Bus) inherit(p *peer) bool {
+	for _, o := range b.peers {
+		if o == p || !o.up || o.Name != p.Name {
+			continue
+		}
+		if c := o.born.Compare(p.born); c > 0 || c == 0 && slices.Compare(o.ID[:], p.ID[:]) > 0 {
+			b.retire(p, o.ID)
+			return false
+		}
+		b.retire(o, p.ID)
+		break // no two that are up share a name
+	}
+	return true
+}
+
+// retire makes p a thing of the past. b.mu is held.
+func (b *Bus) retire(p *peer, heir NodeID) {
+	p.leaving = false
+	if p.up {
+		b.giveUp(p, func(uint64) bool { return true })
+		b.push(p.lane, item{from: p, ev: Event{Kind: NodeDown, Node: p.Member}})
+		p.up = false
+	}
+	p.hold, p.held = nil, 0
+	p.freed()
+	b.bury(p.out)
+	delete(b.peers, p.ID)
+	t := &tomb{p.ID, time.Now(), p.pn, p.known, p.cur, p.lastDirect, heir, p.lane}
+	b.tombs[p.ID] = t
+	b.yard = append(b.yard, t)
+	if len(b.yard) > maxTombs {
+		if old := b.yard[0]; b.tombs[old.id] == old {
+			delete(b.tombs, old.id)
+		}
+		b.yard = b.yard[1:]
+	}
+}
+
+// echoed notes that an envelope of our own came back. b.mu is held.
+func (b *Bus) echoed(e *envelope) {
+	up := b.uptime()
+	if e.pn > b.pn || e.age > up {
+		return // not ours, whatever it says
+	}
+	b.echo = max(b.echo, e.age)
+	if h := uint64(b.opts.Heartbeat.Milliseconds()); b.frozen && 2*(up-b.echo) < 3*h {
+		b.frozen = false
+		b.push(&b.lane, item{ev: Event{Kind: Thawed, Node: b.self}})
+		b.amnesty()
+	}
+}
+
+// deaf reports that this node may be the one who is cut off, so that the
+// silence of others proves nothing. b.mu is held.
+func (b *Bus) deaf() bool { return b.frozen || len(b.roles) > 0 || b.blocked > 0 }
+
+// amnesty follows the end of that. b.mu is held.
+func (b *Bus) amnesty() {
+	now := time.Now()
+	for _, p := range b.peers {
+		p.heard = now
+		if !p.since.IsZero() {
+			p.since = now
+		}
+	}
+}

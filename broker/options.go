@@ -1,0 +1,142 @@
+package broker
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Options tune a Bus. The zero value is ready for use.
+type Options struct {
+	// Node is the name of this node among its peers, at most 255 bytes. A
+	// stable name lets the others see at once that a restarted node took the
+	// place of its former self. Default: "node-" and the short ID.
+	Node string
+
+	// Cluster keeps clusters apart that share a broker: it begins the name
+	// of every topic, and its hash stands in every envelope. Letters, digits
+	// and "._-", at most 64. Default: "carillon".
+	Cluster string
+
+	// Heartbeat is the time between two beats of a node. A node that is
+	// silent for five of them is down. Default: 1s. At least 10ms.
+	Heartbeat time.Duration
+
+	// Buffer bounds the bytes that wait for the broker, 64 bytes of overhead
+	// for each message included. Default: 32 MiB.
+	Buffer int
+
+	// Retry is how reconnecting goes on.
+	Retry Retry
+
+	Logger *slog.Logger // Default: slog.Default().
+	Hooks  Hooks
+}
+
+// Bounds on what a Bus sends.
+const (
+	MaxBody    = 4 << 20 // bytes of one message's body
+	MaxChannel = 64      // bytes of a channel's name
+)
+
+func (o *Options) fill(id NodeID) error {
+	if o.Node == "" {
+		o.Node = "node-" + id.Short()
+	}
+	if len(o.Node) > maxName {
+		return fmt.Errorf("broker: the name of the node has %d bytes, at most %d are possible", len(o.Node), maxName)
+	}
+	if o.Cluster == "" {
+		o.Cluster = "carillon"
+	}
+	if len(o.Cluster) > 64 {
+		return fmt.Errorf("broker: the name of the cluster has %d bytes, at most 64 are possible", len(o.Cluster))
+	}
+	for _, c := range []byte(o.Cluster) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-') {
+			return fmt.Errorf("broker: the name of the cluster, %q, may have only letters, digits and \"._-\"", o.Cluster)
+		}
+	}
+	if o.Heartbeat <= 0 {
+		o.Heartbeat = time.Second
+	}
+	o.Heartbeat = max(o.Heartbeat, 10*time.Millisecond)
+	if o.Buffer <= 0 {
+		o.Buffer = 32 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return nil
+}
+
+// Retry is the policy of reconnecting, one for the Bus and its drivers.
+type Retry struct {
+	Base    time.Duration // retry n waits n times Base. Default: 100ms.
+	Max     time.Duration // but never longer than this. Default: 3s.
+	Retries int           // after so many the node counts as degraded, and goes on every Max. Default: 10.
+}
+
+// Wait returns the time to wait before retry n, counted from 1.
+func (r Retry) Wait(n int) time.Duration {
+	base, limit := r.Base, r.Max
+	if base <= 0 {
+		base = 100 * time.Millisecond
+	}
+	if limit <= 0 {
+		limit = 3 * time.Second
+	}
+	if r.Exhausted(n) || time.Duration(n) > limit/base {
+		return limit
+	}
+	return time.Duration(n) * base
+}
+
+// Exhausted reports whether retry n is one too many.
+func (r Retry) Exhausted(n int) bool {
+	if r.Retries <= 0 {
+		return n > 10
+	}
+	return n > r.Retries
+}
+
+// Hooks observe a Bus. They are called on the goroutine that does the work,
+// with no lock held, some of them concurrently, and must not block. A nil
+// field is skipped.
+type Hooks struct {
+	// Published follows every publish of an envelope to the broker: how many
+	// messages it carried, its size, how long the broker took.
+	Published func(messages, bytes int, took time.Duration, err error)
+
+	// Received follows every envelope of another node.
+	Received func(messages, bytes int)
+
+	// Dropped counts what came from the broker and was not used.
+	Dropped func(reason DropReason, bytes int)
+
+	// Duplicate counts messages that had been handed over before.
+	Duplicate func(from Member)
+
+	// Gap counts holes: up to n messages of that node may be missing.
+	Gap func(from Member, n uint64)
+
+	NodeUp   func(Member)
+	NodeDown func(Member)
+
+	// Overflow counts messages refused with ErrOverflow.
+	Overflow func(channel string, bytes int)
+}
+
+// A DropReason says why something from the broker was not used.
+type DropReason string
+
+// The reasons of Hooks.Dropped.
+const (
+	DropMalformed DropReason = "malformed"  // no envelope of a Bus, or a truncated one
+	DropVersion   DropReason = "version"    // of a later protocol
+	DropForeign   DropReason = "foreign"    // of another cluster
+	DropStale     DropReason = "stale"      // old news of a node that is gone
+	DropNamesake  DropReason = "namesake"   // of a node whose name a younger one bears
+	DropCrowded   DropReason = "crowded"    // of one node more than a Bus keeps
+	DropNoHandler DropReason = "no handler" // a message on a channel that nobody handles
+)
