@@ -1,0 +1,356 @@
+package adapter
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"slices"
+	"sync"
+)
+
+// Local is an Adapter of one process.
+type Local struct {
+	prefix string // what ids begin with
+
+	mu      sync.RWMutex // guards all below
+	closed  bool
+	sockets map[SocketID]*member
+	all     []*member
+	rooms   map[Room]*room
+}
+
+var _ Adapter = (*Local)(nil)
+
+// member is a socket and where it stands in which rooms.
+type member struct {
+	socket Socket
+	id     SocketID
+	all    int           // index in Local.all
+	in     map[*room]int // index in room.members
+}
+
+// room keeps its members dense, so that a broadcast walks a slice.
+type room struct {
+	name    Room
+	members []*member
+}
+
+// NewLocal returns an empty Local.
+func NewLocal() *Local { return newLocal("") }
+
+func newLocal(prefix string) *Local {
+	return &Local{
+		prefix:  prefix,
+		sockets: make(map[SocketID]*member),
+		rooms:   make(map[Room]*room),
+	}
+}
+
+// idLen is the length of a SocketID, that of Socket.IO for Node.
+const idLen = 20
+
+// NewID implements Adapter.
+func (l *Local) NewID() SocketID {
+	var raw [15]byte
+	rand.Read(raw[:])
+	random := base64.RawURLEncoding.EncodeToString(raw[:])
+	return SocketID(l.prefix + random[len(l.prefix):])
+}
+
+// Add implements Adapter.
+func (l *Local) Add(s Socket, rooms ...Room) {
+	id := s.ID()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	l.remove(id)
+	m := &member{socket: s, id: id, all: len(l.all), in: make(map[*room]int, len(rooms))}
+	l.sockets[id] = m
+	l.all = append(l.all, m)
+	l.join(m, rooms)
+}
+
+// Remove implements Adapter.
+func (l *Local) Remove(id SocketID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.remove(id)
+}
+
+// remove needs mu.
+func (l *Local) remove(id SocketID) {
+	m := l.sockets[id]
+	if m == nil {
+		return
+	}
+	for r := range m.in {
+		l.leave(m, r)
+	}
+	last := l.all[len(l.all)-1]
+	l.all[m.all], last.all = last, m.all
+	l.all[len(l.all)-1] = nil
+	l.all = l.all[:len(l.all)-1]
+	delete(l.sockets, id)
+}
+
+// Join implements Adapter.
+func (l *Local) Join(id SocketID, rooms ...Room) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m := l.sockets[id]; m != nil {
+		l.join(m, rooms)
+	}
+}
+
+// join needs mu.
+func (l *Local) join(m *member, rooms []Room) {
+	for _, name := range rooms {
+		if name == Room(m.id) {
+			continue // its own room is not stored
+		}
+		r := l.rooms[name]
+		if r == nil {
+			r = &room{name: name}
+			l.rooms[name] = r
+		}
+		if _, ok := m.in[r]; !ok {
+			m.in[r] = len(r.members)
+			r.members = append(r.members, m)
+		}
+	}
+}
+
+// Leave implements Adapter.
+func (l *Local) Leave(id SocketID, rooms ...Room) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m := l.sockets[id]; m != nil {
+		for _, name := range rooms {
+			if r := l.rooms[name]; r != nil {
+				l.leave(m, r)
+			}
+		}
+	}
+}
+
+// leave needs mu.
+func (l *Local) leave(m *member, r *room) {
+	i, ok := m.in[r]
+	if !ok {
+		return
+	}
+	n := len(r.members) - 1
+	last := r.members[n]
+	r.members[i] = last
+	last.in[r] = i
+	r.members[n] = nil
+	r.members = r.members[:n]
+	delete(m.in, r)
+	if n == 0 {
+		delete(l.rooms, r.name)
+	}
+}
+
+// Rooms implements Adapter.
+func (l *Local) Rooms(id SocketID) []Room {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	m := l.sockets[id]
+	if m == nil {
+		return nil
+	}
+	return m.rooms()
+}
+
+// rooms needs the Local's mu.
+func (m *member) rooms() []Room {
+	rooms := make([]Room, 0, len(m.in)+1)
+	rooms = append(rooms, Room(m.id))
+	for r := range m.in {
+		rooms = append(rooms, r.name)
+	}
+	slices.Sort(rooms)
+	return rooms
+}
+
+// Broadcast implements Adapter. It fails with ErrClosed only.
+func (l *Local) Broadcast(t Target, p *Packet) error {
+	r := l.Deliver(t, p)
+	return r.err
+}
+
+// Deliver implements Adapter.
+func (l *Local) Deliver(t Target, p *Packet) *Receipt {
+	n, err := l.deliver(t, p)
+	return &Receipt{local: n, err: err}
+}
+
+func (l *Local) deliver(t Target, p *Packet) (int, error) {
+	if l.isClosed() {
+		return 0, ErrClosed
+	}
+	n := 0
+	l.each(t, func(m *member) {
+		if m.socket.Deliver(p) {
+			n++
+		}
+	})
+	return n, nil
+}
+
+// Fetch implements Adapter. It fails with ErrClosed only.
+func (l *Local) Fetch(_ context.Context, t Target) ([]Info, error) {
+	if l.isClosed() {
+		return nil, ErrClosed
+	}
+	var infos []Info
+	l.each(t, func(m *member) {
+		l.mu.RLock()
+		rooms := m.rooms()
+		l.mu.RUnlock()
+		infos = append(infos, Info{ID: m.id, Rooms: rooms, Data: m.socket.Info()})
+	})
+	return infos, nil
+}
+
+// Count implements Adapter. It fails with ErrClosed only.
+func (l *Local) Count(_ context.Context, t Target) (int, error) {
+	if l.isClosed() {
+		return 0, ErrClosed
+	}
+	n := 0
+	l.each(t, func(*member) { n++ })
+	return n, nil
+}
+
+// JoinAll implements Adapter. It fails with ErrClosed only.
+func (l *Local) JoinAll(t Target, rooms ...Room) error {
+	return l.change(t, func(m *member) { l.Join(m.id, rooms...) })
+}
+
+// LeaveAll implements Adapter. It fails with ErrClosed only.
+func (l *Local) LeaveAll(t Target, rooms ...Room) error {
+	return l.change(t, func(m *member) { l.Leave(m.id, rooms...) })
+}
+
+// DisconnectAll implements Adapter. It fails with ErrClosed only.
+func (l *Local) DisconnectAll(t Target, close bool) error {
+	return l.change(t, func(m *member) { m.socket.Disconnect(close) })
+}
+
+func (l *Local) change(t Target, f func(*member)) error {
+	if l.isClosed() {
+		return ErrClosed
+	}
+	l.each(t, f)
+	return nil
+}
+
+// Close implements Adapter.
+func (l *Local) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	clear(l.sockets)
+	clear(l.rooms)
+	l.all = nil
+	return nil
+}
+
+func (l *Local) isClosed() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.closed
+}
+
+// each calls f, without a lock held, for each member that t selects now.
+func (l *Local) each(t Target, f func(*member)) {
+	buf := selections.Get().(*[]*member)
+	l.mu.RLock()
+	selected := l.selected(t, (*buf)[:0])
+	l.mu.RUnlock()
+	for _, m := range selected {
+		f(m)
+	}
+	clear(selected)
+	*buf = selected
+	selections.Put(buf)
+}
+
+// selections are scratch space: a broadcast to a big room needs a big one.
+var selections = sync.Pool{New: func() any { return new([]*member) }}
+
+// selected appends the members that t selects. It needs mu.
+func (l *Local) selected(t Target, to []*member) []*member {
+	except := l.exceptions(t.Except)
+	if len(t.Rooms) == 0 {
+		for _, m := range l.all {
+			if !except.has(m) {
+				to = append(to, m)
+			}
+		}
+		return to
+	}
+	var seen map[*member]struct{} // needed where a member may come twice
+	if len(t.Rooms) > 1 {
+		seen = make(map[*member]struct{})
+	}
+	add := func(m *member) {
+		if except.has(m) {
+			return
+		}
+		if seen != nil {
+			if _, twice := seen[m]; twice {
+				return
+			}
+			seen[m] = struct{}{}
+		}
+		to = append(to, m)
+	}
+	for _, name := range t.Rooms {
+		own := l.sockets[SocketID(name)]
+		if own != nil {
+			add(own)
+		}
+		if r := l.rooms[name]; r != nil {
+			for _, m := range r.members {
+				if m != own {
+					add(m)
+				}
+			}
+		}
+	}
+	return to
+}
+
+// exceptions are the rooms of Except that exist, by kind.
+type exceptions struct {
+	sockets []*member
+	rooms   []*room
+}
+
+func (l *Local) exceptions(names []Room) (e exceptions) {
+	for _, name := range names {
+		if m := l.sockets[SocketID(name)]; m != nil {
+			e.sockets = append(e.sockets, m)
+		}
+		if r := l.rooms[name]; r != nil {
+			e.rooms = append(e.rooms, r)
+		}
+	}
+	return e
+}
+
+func (e *exceptions) has(m *member) bool {
+	if slices.Contains(e.sockets, m) {
+		return true
+	}
+	for _, r := range e.rooms {
+		if _, ok := m.in[r]; ok {
+			return true
+		}
+	}
+	return false
+}
