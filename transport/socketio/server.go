@@ -1,0 +1,142 @@
+package socketio
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"path"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carillonhq/carillon/adapter"
+	"github.com/carillonhq/carillon/transport/engineio"
+)
+
+// Options tune a Server. The zero value is ready for use.
+type Options struct {
+	// Engine tunes the sessions below: transports, heartbeat, limits, CORS.
+	// Its Logger is that of the Server unless set.
+	Engine engineio.Options
+
+	// Adapter returns the adapter of a namespace: Cluster.Namespace joins the
+	// server to others. Default: a adapter.Local for each. The Server closes
+	// what Adapter returns.
+	Adapter func(namespace string) adapter.Adapter
+
+	// ConnectTimeout bounds the time in which a client has to join a
+	// namespace. Default: 45s.
+	ConnectTimeout time.Duration
+
+	// MaxAttachments bounds the binary attachments of one packet of a client.
+	// Default: 10.
+	MaxAttachments int
+
+	// NoClient stops the Server from serving the JavaScript client's bundle.
+	NoClient bool
+
+	// Logger receives what no caller can be told. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+// A Server is a Socket.IO server for any net/http mux: mount it at
+// "/socket.io/", where clients look for it. All methods may be called
+// concurrently.
+type Server struct {
+	opts    Options
+	logger  *slog.Logger
+	engine  *engineio.Server
+	wg      sync.WaitGroup // inboxes at work
+	closing atomic.Bool
+
+	mu         sync.RWMutex // guards namespaces
+	namespaces map[string]*Namespace
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New returns a Server with the namespace "/".
+func New(opts Options) *Server {
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	if opts.Engine.Logger == nil {
+		opts.Engine.Logger = opts.Logger
+	}
+	if opts.Adapter == nil {
+		opts.Adapter = func(string) adapter.Adapter { return adapter.NewLocal() }
+	}
+	if opts.ConnectTimeout <= 0 {
+		opts.ConnectTimeout = 45 * time.Second
+	}
+	if opts.MaxAttachments <= 0 {
+		opts.MaxAttachments = 10
+	}
+	s := &Server{opts: opts, logger: opts.Logger, namespaces: make(map[string]*Namespace)}
+	s.engine = engineio.New(opts.Engine, func(session *engineio.Session) engineio.Receiver {
+		return newClient(s, session)
+	})
+	s.Of("/")
+	return s
+}
+
+// Of returns the namespace of a name, such as "/chat", and makes it if there
+// is none. Clients are let into namespaces that exist.
+func (s *Server) Of(name string) *Namespace {
+	if name == "" || name[0] != '/' {
+		name = "/" + name
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.namespaces[name]
+	if n == nil {
+		n = newNamespace(s, name, s.opts.Adapter(name))
+		s.namespaces[name] = n
+	}
+	return n
+}
+
+func (s *Server) lookup(name string) *Namespace {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.namespaces[name]
+}
+
+// ServeHTTP implements http.Handler: Engine.IO's requests, and the client's
+// bundle.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.opts.NoClient && serveBundle(w, r, path.Base(r.URL.Path)) {
+		return
+	}
+	s.engine.ServeHTTP(w, r)
+}
+
+// Sessions returns the number of clients connected to this node.
+func (s *Server) Sessions() int { return s.engine.Sessions() }
+
+// Shutdown takes no new clients, closes the connections of those there are, so
+// that they come back to another node, and returns when all handlers have
+// returned. When ctx is done it cuts what is left and returns ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.closing.Store(true)
+	return errors.Join(s.engine.Shutdown(ctx), s.finish())
+}
+
+// Close is Shutdown without patience.
+func (s *Server) Close() error {
+	s.closing.Store(true)
+	return errors.Join(s.engine.Close(), s.finish())
+}
+
+// finish waits for the handlers and closes the adapters.
+func (s *Server) finish() error {
+	s.wg.Wait()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var errs []error
+	for _, n := range s.namespaces {
+		errs = append(errs, n.adapter.Close())
+	}
+	return errors.Join(errs...)
+}
