@@ -1,0 +1,187 @@
+package main
+
+import "time"
+
+// A Config is all that can be set, by a YAML file, by the environment or by
+// flags; see loadConfig for the order. The tags are the keys: server.listen
+// is listen below server in the file and CARILLON_SERVER__LISTEN in the
+// environment. Durations are written as Go writes them ("1m30s"), sizes as a
+// number of bytes or with a unit ("1MB" is 1,000,000, "1MiB" is 1,048,576).
+type Config struct {
+	Server Server `koanf:"server"`
+	Broker Broker `koanf:"broker"`
+	Log    Log    `koanf:"log"`
+}
+
+// Server is what clients see of this node.
+type Server struct {
+	// Listen is the host:port to listen on for HTTP. An empty host is every
+	// address, port 0 any free port. Default: ":3000".
+	Listen string `koanf:"listen"`
+
+	// Node names this node among its peers, in logs and in answers; no two
+	// running nodes of a cluster may share a name. Letters, digits, ".", "_"
+	// and "-", at most 128. Default: empty, for the host's name and a random
+	// suffix, new with every start.
+	Node string `koanf:"node"`
+
+	// Path is where Socket.IO answers; clients call it the option "path".
+	// Default: "/socket.io/".
+	Path string `koanf:"path"`
+
+	// PingInterval is the time between the heartbeats sent to a client
+	// (Engine.IO protocol v4). Default: 25s.
+	PingInterval time.Duration `koanf:"ping_interval"`
+
+	// PingTimeout is how long a heartbeat's answer may take before the client
+	// counts as gone. Default: 20s.
+	PingTimeout time.Duration `koanf:"ping_timeout"`
+
+	// UpgradeTimeout bounds a client's change from polling to WebSocket.
+	// Default: 10s.
+	UpgradeTimeout time.Duration `koanf:"upgrade_timeout"`
+
+	// ConnectTimeout is how long a connection may stay without having joined
+	// a namespace. Default: 45s.
+	ConnectTimeout time.Duration `koanf:"connect_timeout"`
+
+	// MaxPayload bounds what a client sends in one WebSocket frame or in one
+	// HTTP request, in bytes. Clients are told and split their polling
+	// requests by it. At most what nodes can pass on, 4MiB. Default: 1MB.
+	MaxPayload Size `koanf:"max_payload"`
+
+	// MaxQueue bounds what waits for one client, in bytes; a client that
+	// lets more pile up is disconnected. At least MaxPayload. Default: 1MiB.
+	MaxQueue Size `koanf:"max_queue"`
+
+	// WriteTimeout bounds one write to a client's connection; a client that
+	// does not read for so long is disconnected. Default: 10s.
+	WriteTimeout time.Duration `koanf:"write_timeout"`
+
+	CORS CORS `koanf:"cors"`
+
+	// Page serves a page to try the server from a browser, at "/".
+	// Default: true.
+	Page bool `koanf:"page"`
+
+	// ShutdownTimeout bounds the orderly end after SIGINT or SIGTERM.
+	// Default: 10s.
+	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`
+}
+
+// CORS says which web pages of other origins may use HTTP, and so polling.
+// Browsers do not ask it about WebSockets: it keeps nobody out.
+type CORS struct {
+	// Origins are scheme://host[:port], without a path; "*" stands for every
+	// origin, or for a part of one ("https://*.example.com").
+	// Default: none.
+	Origins []string `koanf:"origins"`
+
+	// Credentials lets those pages send cookies and HTTP authentication.
+	// Not together with the origin "*". Default: false.
+	Credentials bool `koanf:"credentials"`
+}
+
+// Broker is what joins the nodes of a cluster.
+type Broker struct {
+	// Driver is "memory" (this process alone) or "redis". Default: "memory".
+	Driver string `koanf:"driver" oneof:"memory redis" soon:"rabbitmq kafka"`
+
+	// Cluster keeps clusters that share a broker apart: nodes hear each other
+	// if they agree on it. Letters, digits, ".", "_" and "-", at most 64.
+	// Default: "carillon".
+	Cluster string `koanf:"cluster"`
+
+	// Heartbeat is the time between a node's signs of life to its peers; five
+	// of them missed, and a node counts as down. The same on all nodes, at
+	// least 10ms. Default: 1s.
+	Heartbeat time.Duration `koanf:"heartbeat"`
+
+	// Buffer bounds, in bytes, the messages that wait in this node for the
+	// broker, and so how long the broker may be away without a loss. At least
+	// Server.MaxPayload. Default: 32MiB.
+	Buffer Size `koanf:"buffer"`
+
+	Reconnect Reconnect `koanf:"reconnect"`
+	Redis     Redis     `koanf:"redis"`
+}
+
+// Reconnect is the one policy for a broker that cannot be reached, at the
+// start as later: retry n follows a wait of n × Base, at most Max.
+type Reconnect struct {
+	// Base is the wait before the first retry. Default: 100ms.
+	Base time.Duration `koanf:"base"`
+
+	// Max bounds the wait before each retry. At least Base. Default: 3s.
+	Max time.Duration `koanf:"max"`
+
+	// Retries is how many may fail before Then applies, at least 1.
+	// Default: 10.
+	Retries int `koanf:"retries"`
+
+	// Then is "degrade" (keep serving this node's own clients, report not
+	// ready, and keep trying every Max) or "exit". Default: "degrade".
+	Then string `koanf:"then" oneof:"degrade exit"`
+}
+
+// Redis is what the driver "redis" needs.
+type Redis struct {
+	// URL is redis://[user:password@]host[:port][/database], or rediss:// for
+	// TLS. REDIS_URL sets it too.
+	// Default: "redis://localhost:6379/0".
+	URL string `koanf:"url" secret:"true"`
+
+	// Password, unless empty, takes the place of the URL's password, so that
+	// the URL need not be kept secret. REDIS_PASSWORD sets it too.
+	// Default: empty.
+	Password string `koanf:"password" secret:"true"`
+
+	// MaxLen is about how many entries Redis keeps of each stream: how far a
+	// node may fall behind and still lose nothing. Default: 10000.
+	MaxLen int64 `koanf:"max_len"`
+}
+
+// Log is what the process tells on its standard error.
+type Log struct {
+	// Level is the least that is logged: "debug", "info", "warn" or "error".
+	// Default: "info".
+	Level string `koanf:"level" oneof:"debug info warn error"`
+
+	// Format is "text", "json", or "auto": text on a terminal and JSON
+	// otherwise. Default: "auto".
+	Format string `koanf:"format" oneof:"auto text json"`
+}
+
+// defaultConfig is the configuration of a server that was told nothing. The
+// times of the protocol and the payload's bound are those of Socket.IO 4.
+func defaultConfig() Config {
+	return Config{
+		Server: Server{
+			Listen:          ":3000",
+			Path:            "/socket.io/",
+			PingInterval:    25 * time.Second,
+			PingTimeout:     20 * time.Second,
+			UpgradeTimeout:  10 * time.Second,
+			ConnectTimeout:  45 * time.Second,
+			MaxPayload:      1_000_000,
+			MaxQueue:        1 << 20,
+			WriteTimeout:    10 * time.Second,
+			Page:            true,
+			ShutdownTimeout: 10 * time.Second,
+		},
+		Broker: Broker{
+			Driver:    "memory",
+			Cluster:   "carillon",
+			Heartbeat: time.Second,
+			Buffer:    32 << 20,
+			Reconnect: Reconnect{
+				Base:    100 * time.Millisecond,
+				Max:     3 * time.Second,
+				Retries: 10,
+				Then:    "degrade",
+			},
+			Redis: Redis{URL: "redis://localhost:6379/0", MaxLen: 10_000},
+		},
+		Log: Log{Level: "info", Format: "auto"},
+	}
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carillonhq/carillon/broker"
+)
+
+// check refuses values that no server could work with, and pairs that
+// contradict each other.
+func (l *loader) check(cfg Config) {
+	l.checkServer(cfg.Server)
+	l.checkBroker(cfg.Broker)
+
+	atLeast(l, "server.max_queue", cfg.Server.MaxQueue, "server.max_payload", cfg.Server.MaxPayload)
+	atLeast(l, "broker.buffer", cfg.Broker.Buffer, "server.max_payload", cfg.Server.MaxPayload)
+}
+
+func (l *loader) checkServer(s Server) {
+	l.unless(listenable(s.Listen), "server.listen", "expected host:port or :port, got %q", s.Listen)
+	l.named("server.node", s.Node, 0, maxNodeName)
+	l.unless(strings.HasPrefix(s.Path, "/") && strings.HasSuffix(s.Path, "/") && !strings.ContainsAny(s.Path, " ?#{}"),
+		"server.path", `expected a path that begins and ends with "/", got %q`, s.Path)
+	// A millisecond is the protocol's unit, and less a mistake anywhere.
+	l.lasting("server.ping_interval", s.PingInterval, time.Millisecond)
+	l.lasting("server.ping_timeout", s.PingTimeout, time.Millisecond)
+	l.lasting("server.upgrade_timeout", s.UpgradeTimeout, time.Millisecond)
+	l.lasting("server.connect_timeout", s.ConnectTimeout, time.Millisecond)
+	l.lasting("server.write_timeout", s.WriteTimeout, time.Millisecond)
+	l.lasting("server.shutdown_timeout", s.ShutdownTimeout, time.Millisecond)
+	l.unless(s.MaxPayload > 0 && s.MaxPayload <= broker.MaxBody, "server.max_payload",
+		"expected 1 to %v, which is what nodes can pass on, got %v", Size(broker.MaxBody), s.MaxPayload)
+	for _, o := range s.CORS.Origins {
+		scheme, host, ok := strings.Cut(o, "://")
+		l.unless(o == "*" || ok && scheme != "" && host != "" && !strings.ContainsAny(host, "/?# "),
+			"server.cors.origins", `expected "*" or scheme://host[:port] without a path, got %q`, o)
+	}
+	if s.CORS.Credentials && slices.Contains(s.CORS.Origins, "*") {
+		l.clash("server.cors.credentials", true, "cannot go with", "cannot go with", "server.cors.origins", s.CORS.Origins)
+	}
+	if s.Page && s.Path == "/" {
+		l.clash("server.page", true, "cannot go with", "cannot go with", "server.path", s.Path)
+	}
+}
+
+func (l *loader) checkBroker(b Broker) {
+	l.named("broker.cluster", b.Cluster, 1, maxClusterName)
+	l.lasting("broker.heartbeat", b.Heartbeat, 10*time.Millisecond)
+	l.lasting("broker.reconnect.base", b.Reconnect.Base, time.Millisecond)
+	atLeast(l, "broker.reconnect.max", b.Reconnect.Max, "broker.reconnect.base", b.Reconnect.Base)
+	l.unless(b.Reconnect.Retries >= 1, "broker.reconnect.retries", "expected 1 or more, got %d", b.Reconnect.Retries)
+	if b.Driver == "redis" {
+		l.unless(redisURL(b.Redis.URL), "broker.redis.url",
+			"expected redis://[user:password@]host[:port][/database] or rediss://… (what was given may hold a password and is not shown)")
+		l.unless(b.Redis.MaxLen > 0, "broker.redis.max_len", "expected 1 or more, got %d", b.Redis.MaxLen)
+	}
+}
+
+// unless refuses the value of key if it is not ok, the first time.
+func (l *loader) unless(ok bool, key, format string, args ...any) {
+	if !ok && !l.refused[key] {
+		l.refuse(key, format, args...)
+	}
+}
+
+// lasting refuses durations shorter than least.
+func (l *loader) lasting(key string, d, least time.Duration) {
+	l.unless(d >= least, key, "expected a duration of at least %s, got %q", least, shortDuration(d))
+}
+
+func (l *loader) named(key, value string, least, most int) {
+	ok := len(value) >= least && len(value) <= most && (value == "" || validName.MatchString(value))
+	l.unless(ok, key, `expected %d to %d letters, digits, ".", "_" and "-", got %q`, least, most, value)
+}
+
+// atLeast refuses a value of a that is smaller than the value of b.
+func atLeast[T Size | time.Duration](l *loader, a string, av T, b string, bv T) {
+	if av < bv {
+		l.clash(a, av, "must be at least", "must be at most", b, bv)
+	}
+}
+
+// clash refuses two keys whose values contradict each other: a stands in the
+// relation to b, and b in the reverse to a. It is told at the place of the one
+// that somebody set, with the place of the other.
+func (l *loader) clash(a string, av any, relation, reverse, b string, bv any) {
+	if l.refused[a] || l.refused[b] {
+		return
+	}
+	if _, set := l.origins[a]; !set {
+		a, av, relation, b, bv = b, bv, reverse, a, av
+	}
+	l.problem(l.origins[a], "%s (%s) %s %s (%s, %v)", a, quoted(av), relation, b, quoted(bv), l.origins[b])
+}
+
+func quoted(v any) string {
+	if s, ok := v.(string); ok {
+		return strconv.Quote(s)
+	}
+	return fmt.Sprint(v)
+}
+
+// listenable reports whether addr is host:port with a port that exists.
+func listenable(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// redisURL reports whether raw is an address of a Redis. Parsers quote what
+// they refuse, so that their errors are not passed on.
+func redisURL(raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" {
+		return false
+	}
+	database := strings.Trim(u.Path, "/")
+	_, err = strconv.ParseUint(database, 10, 16)
+	return u.Host != "" && (database == "" || err == nil)
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/carillonhq/carillon/adapter"
+	"github.com/carillonhq/carillon/broker"
+	"github.com/carillonhq/carillon/broker/memory"
+	"github.com/carillonhq/carillon/broker/redis"
+	"github.com/carillonhq/carillon/presence"
+	"github.com/carillonhq/carillon/transport/engineio"
+	"github.com/carillonhq/carillon/transport/socketio"
+)
+
+// page is the page to try the server, at "/".
+//
+//go:embed page
+var page embed.FS
+
+// run serves until ctx ends, then stops within cfg.Server.ShutdownTimeout.
+// cfg has passed loadConfig and names its node. ready, unless nil, is called
+// once with the address that is listened on. The error is nil after an
+// orderly end.
+func run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(addr string)) (err error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Server.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", cfg.Server.Listen, err)
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+
+	bus, err := openBus(ctx, cfg, logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer func() { err = errors.Join(err, bus.Close()) }()
+	if cfg.Broker.Reconnect.Then == "exit" {
+		defer bus.Watch(func(e broker.Event) {
+			if e.Kind == broker.StateChanged && e.State == broker.Degraded {
+				stop(fmt.Errorf("broker %s: not reached in %d retries, and broker.reconnect.then is exit",
+					cfg.Broker.Driver, cfg.Broker.Reconnect.Retries))
+			}
+		})()
+	}
+	tracker := presence.New(bus, presence.Options{})
+	defer func() { err = errors.Join(err, tracker.Close()) }()
+	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger})
+	io := socketio.New(socketOptions(cfg.Server, cluster, logger))
+	service := newService(io, bus, tracker, logger)
+	defer service.Close()
+
+	server := &http.Server{
+		Handler:           handler(cfg.Server, io),
+		ReadHeaderTimeout: 10 * time.Second, // polls are long: nothing else is bounded here
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }() // ends with Shutdown or Close below
+
+	logger.Info("serving", "addr", listener.Addr().String(), "node", bus.Self().Name, "broker", cfg.Broker.Driver)
+	if ready != nil {
+		ready(listener.Addr().String())
+	}
+	select {
+	case err = <-served:
+		return errors.Join(fmt.Errorf("serve: %w", err), io.Close())
+	case <-ctx.Done():
+	}
+	logger.Info("stopping")
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Server.ShutdownTimeout)
+	defer cancel()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	err = errors.Join(err, io.Shutdown(bounded), server.Shutdown(bounded), server.Close())
+	<-served
+	return err
+}
+
+func openBus(ctx context.Context, cfg Config, logger *slog.Logger) (*broker.Bus, error) {
+	retry := broker.Retry{
+		Base:    cfg.Broker.Reconnect.Base,
+		Max:     cfg.Broker.Reconnect.Max,
+		Retries: cfg.Broker.Reconnect.Retries,
+	}
+	return broker.Open(ctx, driver(cfg.Broker, retry, logger), broker.Options{
+		Node:      cfg.Server.Node,
+		Cluster:   cfg.Broker.Cluster,
+		Heartbeat: cfg.Broker.Heartbeat,
+		Buffer:    int(cfg.Broker.Buffer),
+		Retry:     retry,
+		Logger:    logger,
+	})
+}
+
+// driver returns how to open the driver that is configured.
+func driver(cfg Broker, retry broker.Retry, logger *slog.Logger) func(context.Context) (broker.Driver, error) {
+	if cfg.Driver == "redis" {
+		redis.LogTo(logger)
+		return func(ctx context.Context) (broker.Driver, error) {
+			return redis.Open(ctx, redis.Config{
+				URL:      cfg.Redis.URL,
+				Password: cfg.Redis.Password,
+				MaxLen:   int64(cfg.Redis.MaxLen),
+				Retry:    retry,
+				Logger:   logger,
+			})
+		}
+	}
+	hub := memory.NewHub()
+	return func(context.Context) (broker.Driver, error) { return hub.Driver(), nil }
+}
+
+func socketOptions(cfg Server, cluster *adapter.Cluster, logger *slog.Logger) socketio.Options {
+	opts := socketio.Options{
+		Engine: engineio.Options{
+			PingInterval:   cfg.PingInterval,
+			PingTimeout:    cfg.PingTimeout,
+			UpgradeTimeout: cfg.UpgradeTimeout,
+			MaxPayload:     int(cfg.MaxPayload),
+			MaxQueue:       int(cfg.MaxQueue),
+			WriteTimeout:   cfg.WriteTimeout,
+		},
+		Adapter:        cluster.Namespace,
+		ConnectTimeout: cfg.ConnectTimeout,
+		Logger:         logger,
+	}
+	if len(cfg.CORS.Origins) > 0 {
+		opts.Engine.CORS = &engineio.CORS{Origins: cfg.CORS.Origins, Credentials: cfg.CORS.Credentials}
+	}
+	return opts
+}
+
+func handler(cfg Server, io *socketio.Server) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(cfg.Path, io)
+	if cfg.Page && cfg.Path != "/" {
+		files, err := fs.Sub(page, "page")
+		if err != nil {
+			panic(err) // the folder is embedded
+		}
+		mux.Handle("/", http.FileServerFS(files))
+	}
+	return mux
+}
