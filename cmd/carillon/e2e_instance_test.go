@@ -1,0 +1,87 @@
+package main_test
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/carillonhq/carillon/broker/brokertest"
+)
+
+// An instance is one process of the server.
+type instance struct {
+	process
+	addr    string // host:port to listen on; after the first start a fixed one
+	serving chan string
+}
+
+func (i *instance) url() string { return "http://" + i.addr }
+
+// start returns once the instance serves, at the address it had before.
+func (i *instance) start(t *testing.T) {
+	t.Helper()
+	i.launch(t)
+	select {
+	case i.addr = <-i.serving:
+	case <-i.ended:
+		t.Fatalf("%s ended: %v", i.name, i.err)
+	case <-time.After(30 * time.Second):
+		t.Fatalf("%s does not serve", i.name)
+	}
+}
+
+// startPair starts two instances of a cluster of their own, joined by Redis.
+func startPair(t *testing.T, redis string) (a, b *instance) {
+	t.Helper()
+	cluster := "e2e-" + strings.ToLower(rand.Text())
+	one := func(node string) *instance {
+		i := &instance{addr: "127.0.0.1:0", serving: make(chan string, 1)}
+		i.name = node
+		i.cmd = func() *exec.Cmd {
+			cmd := exec.Command(serverBinary(), "serve", "--listen", i.addr, "--broker", "redis", "--node", node)
+			cmd.Env = append(ourEnviron(), "REDIS_URL="+redis, "CARILLON_BROKER__CLUSTER="+cluster,
+				"CARILLON_SERVER__CORS__ORIGINS=*")
+			return cmd
+		}
+		i.line = func(line []byte) {
+			var said struct{ Msg, Addr string }
+			if json.Unmarshal(line, &said) == nil && said.Msg == "serving" {
+				select {
+				case i.serving <- said.Addr:
+				default:
+				}
+			}
+		}
+		i.manage(t)
+		i.start(t)
+		return i
+	}
+	return one("node-a"), one("node-b")
+}
+
+// ourEnviron is the environment without what would configure a server.
+func ourEnviron() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "CARILLON_") || strings.HasPrefix(v, "REDIS_")
+	})
+}
+
+// serverBinary is the command that TestMain puts in the path, and so has the
+// race detector if the test has it; or what CARILLON_TEST_BINARY names.
+func serverBinary() string { return cmp.Or(os.Getenv("CARILLON_TEST_BINARY"), "carillon") }
+
+// testRedis is the URL of the Redis for tests.
+func testRedis(t *testing.T) string {
+	t.Helper()
+	addr := brokertest.Env(t, "CARILLON_TEST_REDIS")
+	if !strings.Contains(addr, "://") {
+		addr = "redis://" + addr
+	}
+	return addr
+}
