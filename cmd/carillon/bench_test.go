@@ -31,7 +31,7 @@ func BenchmarkMessage(b *testing.B) {
 }
 
 func benchmarkMessage(b *testing.B, open opener) {
-	one, other := pair(b, open, "bench-"+rand.Text())
+	one, other := pair(b, open, broker.Options{Cluster: "bench-" + rand.Text()})
 	alice, bob := login(b, one, "alice"), login(b, other, "bob")
 	const interval = time.Second / 500
 	payload := strings.Repeat("x", 100)

@@ -118,10 +118,11 @@ type session struct {
 
 func (s *service) connected(_ context.Context, socket *socketio.Socket) {
 	user := userOf(socket)
-	s.users.Track(user, socket.ID())
+	// First of all the client learns who it is.
 	if err := socket.Emit("session", session{User: user, Instance: s.node, ID: socket.ID()}); err != nil {
 		s.logger.Debug("session not told", "socket", socket.ID(), "error", err)
 	}
+	s.users.Track(user, socket.ID())
 }
 
 func (s *service) disconnected(_ context.Context, socket *socketio.Socket, _ socketio.Reason) {
@@ -181,7 +182,7 @@ func (s *service) message(_ context.Context, socket *socketio.Socket, e *socketi
 	out := newOutgoing(socket, m)
 	to := s.io.To(userRoom(m.To))
 	if !e.WantsAck() {
-		return to.Emit("message", out)
+		return public(to.Emit("message", out))
 	}
 	receipt, err := to.Deliver("message", out)
 	if err != nil {
@@ -198,7 +199,7 @@ func (s *service) message(_ context.Context, socket *socketio.Socket, e *socketi
 				answer.Missing = append(answer.Missing, m.Node)
 			}
 		} else if err != nil {
-			e.Fail(err)
+			e.Fail(public(err))
 			return
 		}
 		if err := e.Ack(answer); err != nil && !errors.Is(err, socketio.ErrDisconnected) {
@@ -206,6 +207,14 @@ func (s *service) message(_ context.Context, socket *socketio.Socket, e *socketi
 		}
 	})
 	return nil
+}
+
+// public says in a client's words why other instances will not get a message.
+func public(err error) error {
+	if errors.Is(err, broker.ErrOverflow) {
+		return socketio.Errorf("unavailable", "delivered on this instance only: too much waits for the broker")
+	}
+	return err
 }
 
 type roomAnswer struct {
@@ -240,7 +249,7 @@ func (s *service) roomMessage(_ context.Context, socket *socketio.Socket, m inco
 	}
 	out := newOutgoing(socket, m)
 	if err := s.io.To(namedRoom(m.Room)).Emit("room:message", out); err != nil {
-		return nil, err
+		return nil, public(err)
 	}
 	return struct {
 		OK bool   `json:"ok"`

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http/httptest"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,10 +28,11 @@ func on(hub *memory.Hub) opener {
 }
 
 // instance starts what run wires, without a process of its own.
-func instance(t testing.TB, open opener, cluster, name string) (url string, bus *broker.Bus) {
+func instance(t testing.TB, open opener, opts broker.Options) (url string, bus *broker.Bus) {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
-	bus, err := broker.Open(t.Context(), open, broker.Options{Node: name, Cluster: cluster, Logger: logger})
+	opts.Logger = logger
+	bus, err := broker.Open(t.Context(), open, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,19 +54,21 @@ func instance(t testing.TB, open opener, cluster, name string) (url string, bus 
 // two returns two instances that know each other.
 func two(t *testing.T) (one, other string) {
 	t.Helper()
-	return pair(t, on(memory.NewHub()), "")
+	return pair(t, on(memory.NewHub()), broker.Options{})
 }
 
-func pair(t testing.TB, open opener, cluster string) (one, other string) {
+func pair(t testing.TB, open opener, opts broker.Options) (one, other string) {
 	t.Helper()
-	one, bus := instance(t, open, cluster, "one")
+	opts.Node = "one"
+	one, bus := instance(t, open, opts)
 	met := make(chan struct{}, 1)
 	defer bus.Watch(func(e broker.Event) {
 		if e.Kind == broker.NodeUp {
 			met <- struct{}{}
 		}
 	})()
-	other, _ = instance(t, open, cluster, "two")
+	opts.Node = "two"
+	other, _ = instance(t, open, opts)
 	<-met
 	return one, other
 }
@@ -156,6 +161,49 @@ func TestMessages(t *testing.T) {
 	bob1.Want("b:\x01\x02")
 }
 
+// away is a driver whose broker can go away.
+type away struct {
+	broker.Driver
+	gone *atomic.Bool
+}
+
+func (a away) Publish(ctx context.Context, topic string, data []byte) error {
+	if a.gone.Load() {
+		return errors.New("away")
+	}
+	return a.Driver.Publish(ctx, topic, data)
+}
+
+// When no more can wait for the broker, the sender is told.
+func TestOverflow(t *testing.T) {
+	hub := memory.NewHub()
+	gone := new(atomic.Bool)
+	one, _ := pair(t, func(context.Context) (broker.Driver, error) { return away{hub.Driver(), gone}, nil },
+		broker.Options{Buffer: 64 << 10})
+	alice, bob := login(t, one, "alice"), login(t, one, "bob")
+	ask(t, alice, `["room:join","tea"]`)
+	gone.Store(true)
+	text := strings.Repeat("x", 30_000)
+	for _, packet := range []string{
+		`["message",{"to":"bob","data":"` + text + `"}]`,
+		`["room:message",{"room":"tea","data":"` + text + `"}]`,
+	} {
+		for {
+			answer := ask(t, alice, packet)
+			if answer["ok"] == true {
+				continue // it waits for the broker
+			}
+			if code := answer["error"].(map[string]any)["code"]; code != "unavailable" {
+				t.Errorf("acknowledged %v", answer)
+			}
+			break
+		}
+	}
+	if frame := read(bob); !strings.HasPrefix(frame, `42["message",`) {
+		t.Errorf("bob, on the same instance, got %.40q", frame)
+	}
+}
+
 func TestRooms(t *testing.T) {
 	one, other := two(t)
 	alice, bob, carol := login(t, one, "alice"), login(t, other, "bob"), login(t, other, "carol")
@@ -218,7 +266,7 @@ func TestPresence(t *testing.T) {
 }
 
 func TestIdentify(t *testing.T) {
-	url, _ := instance(t, on(memory.NewHub()), "", "one")
+	url, _ := instance(t, on(memory.NewHub()), broker.Options{Node: "one"})
 	for _, auth := range []string{``, `{}`, `{"user":null}`, `{"token":"x"}`} {
 		c := socketiotest.Dial(t, url)
 		c.Join(auth)
@@ -237,7 +285,7 @@ func TestIdentify(t *testing.T) {
 }
 
 func TestInvalidEvents(t *testing.T) {
-	url, _ := instance(t, on(memory.NewHub()), "", "one")
+	url, _ := instance(t, on(memory.NewHub()), broker.Options{Node: "one"})
 	c := login(t, url, "alice")
 	for _, packet := range []string{
 		`["message"]`, `["message",{}]`, `["message",5]`, `["message",{"to":["bob"]}]`,
