@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 )
 
 // A Frame is one frame's type and payload.
@@ -15,13 +16,21 @@ type Frame struct {
 // Frames is a run of frames that nothing may come between: one text frame, or
 // a text frame and the binary frames that belong to it. It is encoded once,
 // never changes, and may be sent on any number of Conns at the same time.
+//
+// What most clients take is encoded by NewFrames; the other forms (base64 for
+// polling, those of protocol 3, compressed ones) are made when the first Conn
+// asks for them, and then kept.
 type Frames struct {
-	wire  []byte  // WebSocket frames, one behind the other
-	parts []Frame // their payloads, as views into wire
-	one   [1]Frame
+	wire   []byte  // WebSocket frames, one behind the other
+	parts  []Frame // their payloads, as views into wire
+	one    [1]Frame
+	binary bool // one of parts is
+	plain  bool // not to be compressed
 
 	pollOnce sync.Once
 	poll     []byte
+
+	rare atomic.Pointer[rare] // nil until a form is asked for that few clients take
 }
 
 // NewFrames copies the payloads of parts into a new Frames.
@@ -38,6 +47,7 @@ func NewFrames(parts ...Frame) *Frames {
 	}
 	for _, p := range parts {
 		f.wire = appendHeader(f.wire, p.Binary, len(p.Data))
+		f.binary = f.binary || p.Binary
 		start := len(f.wire)
 		f.wire = append(f.wire, p.Data...)
 		f.parts = append(f.parts, Frame{p.Binary, f.wire[start:len(f.wire):len(f.wire)]})
@@ -47,6 +57,19 @@ func NewFrames(parts ...Frame) *Frames {
 
 // Text is NewFrames of one text frame.
 func Text(s string) *Frames { return NewFrames(Frame{Data: []byte(s)}) }
+
+// NoCompress keeps Conns from compressing f, as it would not pay: encrypted
+// data, images. It is called before f is sent, and returns f.
+func (f *Frames) NoCompress() *Frames {
+	f.plain = true
+	return f
+}
+
+// Compressible is false after NoCompress.
+func (f *Frames) Compressible() bool { return !f.plain }
+
+// HasBinary reports whether one of the frames is binary.
+func (f *Frames) HasBinary() bool { return f.binary }
 
 // WebSocket returns the frames as a server writes them to a WebSocket
 // (RFC 6455, section 5.2: final, unmasked). The caller must not change it.
