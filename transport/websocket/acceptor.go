@@ -27,6 +27,7 @@ const writeBuffer = 256 << 10
 type Acceptor struct {
 	opts     Options
 	upgrader *gws.Upgrader
+	deflater *transport.Deflater // nil: no compression
 	ready    runQueue
 	lists    sync.Pool // *[]item, empty: queues of Conns that have something to write
 	scratch  sync.Pool // *[]byte of coalesce bytes, for writers that are not workers
@@ -49,14 +50,25 @@ func New(opts Options) *Acceptor {
 	a.ready.init()
 	a.lists.New = func() any { return new(make([]item, 0, 16)) }
 	a.scratch.New = func() any { return new(make([]byte, 0, coalesce)) }
-	a.upgrader = gws.NewUpgrader(events{}, &gws.ServerOption{
+	opts = a.opts
+	server := &gws.ServerOption{
 		ReadBufferSize:     readBuffer,
 		ReadMaxPayloadSize: a.opts.MaxFrame,
 		CheckUtf8Enabled:   true,
 		NewSession:         func() gws.SessionStorage { return noSession{} },
 		// Recovery stays unset: a panic of a Receiver is to reach Conn.read,
 		// which ends the connection.
-	})
+	}
+	if d := opts.Deflate; d != nil {
+		a.deflater = transport.NewDeflater(d.Threshold, d.Level)
+		server.PermessageDeflate = gws.PermessageDeflate{ // what is left out: no context takeover
+			Enabled:             true,
+			PoolSize:            d.PoolSize,
+			ServerMaxWindowBits: windowBits,
+			ClientMaxWindowBits: windowBits,
+		}
+	}
+	a.upgrader = gws.NewUpgrader(events{}, server)
 	return a
 }
 
@@ -90,7 +102,10 @@ func (a *Acceptor) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 	_ = inner.SetDeadline(time.Time{})
 	tune(inner)
 
-	c.sock, err = a.upgrader.UpgradeFromConn((*gwsConn)(c), bufio.NewReaderSize((*gwsConn)(c), readBuffer), plain(r))
+	if a.deflater != nil && offersDeflate(r.Header["Sec-Websocket-Extensions"]) {
+		c.deflater = a.deflater
+	}
+	c.sock, err = a.upgrader.UpgradeFromConn((*gwsConn)(c), bufio.NewReaderSize((*gwsConn)(c), readBuffer), plain(r, c.deflater != nil))
 	if err != nil {
 		inner.Close()
 		return nil, fmt.Errorf("websocket: handshake: %w", err)

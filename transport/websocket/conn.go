@@ -27,6 +27,9 @@ type Conn struct {
 	raw   syscall.RawConn // of inner; nil if bytes have to go through inner.Write
 	sock  *gws.Conn       // nil during the handshake
 
+	deflater *transport.Deflater // nil unless the client agreed to permessage-deflate
+	dialect  transport.Dialect   // set before the first frame
+
 	// The reading goroutine's own.
 	recv       transport.Receiver
 	early      []byte // read by net/http, before what inner has
@@ -86,12 +89,25 @@ func (c *Conn) Start(r transport.Receiver) {
 	go c.serve() // under the count of register; ends with the connection
 }
 
+// Speak makes the Conn use a dialect other than transport.V4. It is called
+// before Send and Start, by the caller of Accept. The Receiver hears the same
+// frames whatever the dialect.
+func (c *Conn) Speak(d transport.Dialect) { c.dialect = d }
+
+// encode returns f as the client is to get it.
+func (c *Conn) encode(f *transport.Frames) []byte {
+	if c.deflater != nil {
+		return f.Deflated(c.dialect, c.deflater)
+	}
+	return f.WebSocketAs(c.dialect)
+}
+
 // RemoteAddr is the address of the client or of the proxy before us.
 func (c *Conn) RemoteAddr() net.Addr { return c.inner.RemoteAddr() }
 
 // Send implements transport.Conn.
 func (c *Conn) Send(f *transport.Frames) error {
-	wire := f.WebSocket()
+	wire := c.encode(f)
 	c.mu.Lock()
 	if c.phase != open {
 		c.mu.Unlock()
@@ -110,7 +126,7 @@ func (c *Conn) Send(f *transport.Frames) error {
 // SendVolatile implements transport.Conn: f is dropped while the client's
 // socket is full, and while more than Options.VolatileQueue bytes wait.
 func (c *Conn) SendVolatile(f *transport.Frames) bool {
-	wire := f.WebSocket()
+	wire := c.encode(f)
 	c.mu.Lock()
 	ok := c.phase == open && c.state != blocked && c.queued <= c.a.opts.VolatileQueue
 	if ok {

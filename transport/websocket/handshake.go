@@ -60,14 +60,18 @@ func hasToken(lines []string, token string) bool {
 
 // plain is r reduced to what gws has to see of a request that was checked:
 // it looks at the first line of each header only, and is to negotiate no
-// extension.
-func plain(r *http.Request) *http.Request {
-	return &http.Request{Method: http.MethodGet, Header: http.Header{
+// extension but the one that we chose.
+func plain(r *http.Request, deflate bool) *http.Request {
+	h := http.Header{
 		"Connection":            {"Upgrade"},
 		"Upgrade":               {"websocket"},
 		"Sec-Websocket-Version": {"13"},
 		"Sec-Websocket-Key":     {strings.TrimSpace(r.Header.Get("Sec-Websocket-Key"))},
-	}}
+	}
+	if deflate {
+		h["Sec-Websocket-Extensions"] = []string{"permessage-deflate"}
+	}
+	return &http.Request{Method: http.MethodGet, Header: h}
 }
 
 // handshakes are the headers of a response that are not the caller's to set.

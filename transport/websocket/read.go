@@ -139,10 +139,14 @@ func (events) OnMessage(s *gws.Conn, m *gws.Message) {
 		m.Close()
 		return
 	}
-	binary, data := m.Opcode == gws.OpcodeBinary, own(m)
-	c.receiving = true
-	err := c.recv.Frame(binary, data)
-	c.receiving = false
+	f, err := c.dialect.Decode(m.Opcode == gws.OpcodeBinary, own(m))
+	if err == nil {
+		c.receiving = true
+		err = c.recv.Frame(f.Binary, f.Data)
+		c.receiving = false
+	} else {
+		c.a.opts.Hooks.Violated(err)
+	}
 	if err != nil {
 		c.turnedDown = true
 		c.shut(statusPolicy, err)

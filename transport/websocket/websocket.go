@@ -42,8 +42,24 @@ type Options struct {
 	// queued, and then waiting for the client's close frame. Default: 5s.
 	CloseTimeout time.Duration
 
+	// Deflate, unless nil, agrees to permessage-deflate (RFC 7692) with
+	// clients that offer it, without context takeover.
+	Deflate *Deflate
+
 	Logger *slog.Logger // hears of panics of Receivers. Default: slog.Default().
 	Hooks  Hooks        // observe; a nil field is skipped.
+}
+
+// Deflate tunes the compression of messages. The zero value is ready for use.
+// What is sent is compressed once per transport.Frames, for all Conns.
+type Deflate struct {
+	Threshold int // bytes from which a message is compressed. Default: 1024.
+	Level     int // of compress/flate, from 1 to 9. Default: 1, the fastest.
+
+	// PoolSize is how many messages can be inflated at the same time; each
+	// takes about half a megabyte, from New on. It is rounded up to a power
+	// of two. Default: 4.
+	PoolSize int
 }
 
 // Hooks are called on the goroutine that does the work and must not block.
@@ -88,6 +104,19 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CloseTimeout <= 0 {
 		o.CloseTimeout = 5 * time.Second
+	}
+	if o.Deflate != nil {
+		d := *o.Deflate
+		if d.Threshold <= 0 {
+			d.Threshold = 1024
+		}
+		if d.Level <= 0 {
+			d.Level = 1
+		}
+		if d.PoolSize <= 0 {
+			d.PoolSize = 4
+		}
+		o.Deflate = &d
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
