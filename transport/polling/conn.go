@@ -8,12 +8,6 @@ import (
 	"github.com/carillonhq/carillon/transport"
 )
 
-// The packets of Engine.IO v4 that a poll itself is ended with.
-const (
-	closePacket = "1"
-	noopPacket  = "6"
-)
-
 type phase int
 
 const (
@@ -28,6 +22,9 @@ const (
 type Conn struct {
 	a    *Acceptor
 	wake chan struct{} // one token: the waiting GET shall look again
+
+	dialect  transport.Dialect // set before the first frame
+	callback string            // of JSONP; "" for none
 
 	mu        sync.Mutex // guards the fields below; nothing that calls back is called under it
 	phase     phase
@@ -61,9 +58,17 @@ func (c *Conn) Start(r transport.Receiver) {
 	c.settle()
 }
 
+// Speak makes the Conn use a dialect other than transport.V4. Unless callback
+// is empty, polls are answered with a script that calls it and POSTs bring
+// forms (JSONP). It is called before all else, by the caller of Accept. The
+// Receiver hears the same frames whatever the dialect.
+func (c *Conn) Speak(d transport.Dialect, callback string) {
+	c.dialect, c.callback = d, callback
+}
+
 // Send queues f for the next GET, or answers the waiting one with it.
 func (c *Conn) Send(f *transport.Frames) error {
-	n := len(f.Polling())
+	n := c.cost(f)
 	c.mu.Lock()
 	if c.phase != open {
 		c.mu.Unlock()
@@ -84,7 +89,7 @@ func (c *Conn) Send(f *transport.Frames) error {
 
 // SendVolatile queues f if a GET waits, and drops it otherwise.
 func (c *Conn) SendVolatile(f *transport.Frames) bool {
-	n := len(f.Polling())
+	n := c.cost(f)
 	c.mu.Lock()
 	ok := c.phase == open && c.waiting && !c.full()
 	if ok {
@@ -183,6 +188,14 @@ func (c *Conn) giveUp() {
 // refused for its own size: it may exceed the bound by itself.
 func (c *Conn) full() bool {
 	return c.size+itemCost*len(c.queue) >= c.a.opts.MaxQueue
+}
+
+// cost is what f counts in bytes of the queue.
+func (c *Conn) cost(f *transport.Frames) int {
+	if c.dialect.Version() == 3 {
+		return len(f.Polling3(c.dialect.Binary() && f.HasBinary()))
+	}
+	return len(f.Polling())
 }
 
 func (c *Conn) push(f *transport.Frames, n int) {

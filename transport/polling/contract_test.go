@@ -31,11 +31,18 @@ func TestContract(t *testing.T) {
 // open returns a Conn and its client, with a server of its own between them.
 func open(t *testing.T, opts polling.Options, r transport.Receiver) (*polling.Conn, *client) {
 	t.Helper()
+	return openAs(t, opts, r, func(*polling.Conn) {})
+}
+
+// openAs is open of a Conn that is prepared.
+func openAs(t *testing.T, opts polling.Options, r transport.Receiver, prepare func(*polling.Conn)) (*polling.Conn, *client) {
+	t.Helper()
 	a := polling.New(opts)
 	conn, err := a.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
+	prepare(conn)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := conn.Serve(w, r); err != nil {
 			http.Error(w, err.Error(), http.StatusGone)

@@ -1,7 +1,11 @@
 package polling
 
 var (
-	FramesOf  = frames
-	Join      = join
-	Negotiate = negotiate
+	FramesOf   = frames
+	Frames3Of  = frames3
+	Records3Of = records3
+	Form       = form
+	Join       = join
+	Join3      = join3
+	Negotiate  = negotiate
 )

@@ -1,5 +1,5 @@
 // Package polling carries frames to and from a client over HTTP long-polling,
-// as Engine.IO v4 does it: a GET waits until there is something to say and is
+// as Engine.IO does it (protocol 4 and, where [Conn.Speak] says so, 3): a GET waits until there is something to say and is
 // answered with all of it, a POST brings what the client says, and there is
 // at most one of each at a time.
 //

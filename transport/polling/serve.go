@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -99,21 +100,15 @@ func (c *Conn) next() (frames []*transport.Frames, packet string, ok bool) {
 
 // answer writes a poll's answer. What cannot be written ends the Conn.
 func (c *Conn) answer(w http.ResponseWriter, r *http.Request, frames []*transport.Frames, packet string) error {
-	var body []byte
-	switch {
-	case len(frames) == 1:
-		body = frames[0].Polling()
-	case len(frames) > 1:
-		body = join(frames)
-	case packet != "":
-		body = []byte(packet)
-	default:
+	if len(frames) == 0 && packet == "" {
 		return transport.ErrClosed
 	}
+	body, kind := c.payload(frames, packet)
 	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	h.Set("Content-Type", kind)
 	n := len(body)
-	if m := c.a.opts.MinCompress; m > 0 && n >= m {
+	// As in Node, one packet that may be compressed takes the others along.
+	if m := c.a.opts.MinCompress; m > 0 && n >= m && slices.ContainsFunc(frames, (*transport.Frames).Compressible) {
 		if enc := negotiate(r.Header.Values("Accept-Encoding")); enc != "" {
 			h.Set("Content-Encoding", enc)
 			body = c.a.zip.compress(enc, body)
@@ -139,6 +134,7 @@ func (c *Conn) answer(w http.ResponseWriter, r *http.Request, frames []*transpor
 }
 
 func (c *Conn) post(w http.ResponseWriter, r *http.Request) error {
+	records := r.Header.Get("Content-Type") == "application/octet-stream" // binary, as in protocol 3
 	c.mu.Lock()
 	var err error
 	switch {
@@ -147,8 +143,7 @@ func (c *Conn) post(w http.ResponseWriter, r *http.Request) error {
 		return transport.ErrClosed
 	case c.posting:
 		err = fmt.Errorf("%w: overlapping POSTs", transport.ErrProtocol)
-	case r.Header.Get("Content-Type") == "application/octet-stream":
-		// Binary payloads were the way of protocol 3.
+	case records && c.dialect.Version() == 4:
 		err = fmt.Errorf("%w: octet-stream", transport.ErrProtocol)
 	}
 	if err != nil {
@@ -161,7 +156,7 @@ func (c *Conn) post(w http.ResponseWriter, r *http.Request) error {
 	c.body = http.NewResponseController(w)
 	c.mu.Unlock()
 
-	status := c.take(w, r)
+	status := c.take(w, r, records)
 
 	// Free before the answer is written: with it the client may POST again.
 	c.mu.Lock()
@@ -180,7 +175,7 @@ func (c *Conn) post(w http.ResponseWriter, r *http.Request) error {
 
 // take reads a POST's body, calls the Receiver with each frame of it, and
 // returns the status to answer.
-func (c *Conn) take(w http.ResponseWriter, r *http.Request) int {
+func (c *Conn) take(w http.ResponseWriter, r *http.Request, records bool) int {
 	body, err := c.read(w, r)
 	c.mu.Lock()
 	c.body = nil
@@ -214,7 +209,7 @@ func (c *Conn) take(w http.ResponseWriter, r *http.Request) int {
 			f(n, len(body))
 		}
 	}()
-	if n, err = c.deliver(body); err != nil {
+	if n, err = c.deliver(body, records); err != nil {
 		if errors.Is(err, transport.ErrClosed) {
 			last = noopPacket // the client's own close packet
 			return http.StatusOK
@@ -240,8 +235,20 @@ func (c *Conn) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 // deliver calls the Receiver with each frame of body, as long as the Conn
 // lives, and says whether that was all. It returns transport.ErrClosed after
 // a close packet.
-func (c *Conn) deliver(body []byte) (n int, err error) {
-	for f, err := range frames(body) {
+func (c *Conn) deliver(body []byte, records bool) (n int, err error) {
+	walk := frames
+	switch {
+	case c.dialect.Version() == 3 && records:
+		walk = records3
+	case c.dialect.Version() == 3:
+		walk = frames3
+	}
+	if c.callback != "" && !records {
+		if body, err = form(body); err != nil {
+			return 0, err
+		}
+	}
+	for f, err := range walk(body) {
 		if err != nil {
 			return n, err
 		}
