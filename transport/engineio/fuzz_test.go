@@ -95,7 +95,7 @@ func FuzzSession(f *testing.F) {
 func model(in []byte, ws bool) (messages []string, reason engineio.Reason) {
 	for p := range strings.SplitSeq(string(in), "\x1e") {
 		switch {
-		case !ws && strings.HasPrefix(p, "b"):
+		case strings.HasPrefix(p, "b"):
 			data, err := io.ReadAll(base64.NewDecoder(base64.RawStdEncoding, strings.NewReader(strings.TrimRight(p[1:], "="))))
 			if err != nil {
 				return messages, engineio.ReasonParseError

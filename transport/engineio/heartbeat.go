@@ -11,7 +11,21 @@ import (
 // the next interval. All is one timer, which knows nothing of transports: an
 // upgrade neither stops nor resets it.
 
-var ping = transport.Text("2")
+//
+// In protocol 3 it is the client who pings, and the timer is for the next ping.
+
+var (
+	pingPacket = transport.Text("2")
+	pongPacket = transport.Text("3")
+)
+
+// patience is how long the timer runs from a sign of life of the client's.
+func (s *Session) patience() time.Duration {
+	if s.protocol == 3 {
+		return s.srv.opts.PingInterval + s.srv.opts.PingTimeout
+	}
+	return s.srv.opts.PingInterval
+}
 
 // arm sets the timer. It is called under Session.mu.
 func (s *Session) arm(d time.Duration) {
@@ -26,22 +40,40 @@ func (s *Session) beat() {
 	if s.phase != open || time.Now().Before(s.due) {
 		return // a pong came, or the end, while this call was on its way
 	}
-	if s.pinged {
+	if s.pinged || s.protocol == 3 {
 		s.abort(ReasonPingTimeout)
 		return
 	}
 	s.pinged, s.extended = true, false
-	_ = s.link.conn.Send(ping) // a Conn that refuses it has ended, and says so
+	_ = s.link.conn.Send(pingPacket) // a Conn that refuses it has ended, and says so
 	s.arm(s.srv.opts.PingTimeout)
 }
 
 // pong takes the client's answer. One that nobody waits for means nothing.
 func (s *Session) pong() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.phase == open && s.pinged {
+	ok := s.phase == open && s.pinged
+	if ok {
 		s.pinged = false
-		s.arm(s.srv.opts.PingInterval)
+		s.arm(s.patience())
+	}
+	s.mu.Unlock()
+	if f := s.srv.opts.Hooks.Heartbeat; ok && f != nil {
+		f()
+	}
+}
+
+// ping answers a client of protocol 3.
+func (s *Session) ping() {
+	s.mu.Lock()
+	ok := s.phase == open
+	if ok {
+		_ = s.link.conn.Send(pongPacket) // a Conn that refuses it has ended, and says so
+		s.arm(s.patience())
+	}
+	s.mu.Unlock()
+	if f := s.srv.opts.Hooks.Heartbeat; ok && f != nil {
+		f()
 	}
 }
 

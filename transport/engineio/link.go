@@ -62,8 +62,15 @@ func (s *Session) packet(binary bool, data []byte) error {
 		s.close(ReasonTransportClose)
 		return transport.ErrClosed // so that nothing behind it is heard
 	case '2':
-		return errHeartbeat
+		if s.protocol == 4 {
+			return errHeartbeat
+		}
+		s.ping()
+		return nil
 	case '3':
+		if s.protocol == 3 {
+			return errHeartbeat
+		}
 		s.pong()
 		return nil
 	case '4':

@@ -7,6 +7,9 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/carillonhq/carillon/transport"
+	"github.com/carillonhq/carillon/transport/websocket"
 )
 
 // The transports of Engine.IO that a Server speaks.
@@ -27,8 +30,19 @@ type Options struct {
 	// told, and split their POSTs by it. Default: 1e6.
 	MaxPayload int
 
+	// Path is where Server.Handler finds requests: those whose path begins
+	// with it. Unless NoTrailingSlash is set, it ends with a slash.
+	// Default: "/engine.io".
+	Path            string
+	NoTrailingSlash bool
+
 	Transports      []string // of Polling and WebSocket; other names are ignored. Default: both.
 	DisableUpgrades bool     // advertise no upgrade, and refuse it
+
+	// AllowEIO3 admits clients of protocol 3, which are those of Socket.IO 2
+	// (and of Socket.IO 1, by the same frames): they say EIO=3, or nothing.
+	// Without it they are refused with code 5.
+	AllowEIO3 bool
 
 	// Allow is asked before a session is opened. An error refuses it; its
 	// text is told to the client as the message of code 4 ("Forbidden" if
@@ -41,7 +55,28 @@ type Options struct {
 	// 20 characters.
 	NewID func(r *http.Request) (string, error)
 
-	CORS *CORS // Default: no CORS headers.
+	CORS   *CORS   // Default: no CORS headers.
+	Cookie *Cookie // Default: none.
+
+	// InitialPacket is sent to each client right behind the open packet, by
+	// polling in the same payload. It is a message like those of
+	// Session.Send: transport.Text("4welcome"). Default: none.
+	InitialPacket *transport.Frames
+
+	// MinCompress is from how many bytes the answer to a poll is compressed
+	// with gzip or deflate, for clients that accept it, unless all that it
+	// holds is marked by transport.Frames.NoCompress. Default: 1024.
+	// Negative: never.
+	MinCompress int
+
+	// Deflate turns on the compression of WebSocket messages
+	// (permessage-deflate). Default: off, as it costs both sides.
+	Deflate *websocket.Deflate
+
+	// CloseTimeout is how long Session.Close waits for a client that does
+	// not poll to fetch what is queued. (A WebSocket gets 5s to answer a
+	// close frame.) Default: 30s.
+	CloseTimeout time.Duration
 
 	MaxQueue     int           // bytes queued for one client; beyond, it is cut. Default: 1 MiB.
 	WriteTimeout time.Duration // bounds one write to a client. Default: 10s.
@@ -68,6 +103,9 @@ func (o Options) withDefaults() Options {
 	})
 	if len(o.Transports) == 0 {
 		o.Transports = []string{Polling, WebSocket}
+	}
+	if o.CloseTimeout <= 0 {
+		o.CloseTimeout = 30 * time.Second
 	}
 	if o.NewID == nil {
 		o.NewID = randomID

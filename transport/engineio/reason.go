@@ -24,7 +24,8 @@ const (
 
 var (
 	errPacket    = errors.New("engineio: unknown packet type")
-	errHeartbeat = errors.New("engineio: invalid heartbeat direction") // a ping: it is the server who pings
+	errHeartbeat = errors.New("engineio: invalid heartbeat direction") // who pings is a matter of the protocol's version
+	errTaken     = errors.New("engineio: session ID in use")
 	errEnded     = errors.New("engineio: session ended")
 )
 
@@ -44,7 +45,7 @@ func reasonOf(err error) (Reason, error) {
 		return ReasonForcedClose, nil
 	case errors.Is(err, transport.ErrClosed):
 		return ReasonTransportClose, nil
-	case errors.Is(err, errPacket), errors.Is(err, polling.ErrPayload):
+	case errors.Is(err, errPacket), errors.Is(err, polling.ErrPayload), errors.Is(err, transport.ErrEncoding):
 		return ReasonParseError, err
 	case errors.Is(err, polling.ErrAbandoned):
 		return ReasonTransportError, err

@@ -11,6 +11,31 @@ type refusal struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
 	status  int    // of the answer, if it is not 400
+	context map[string]any
+}
+
+// with returns e with a context of keys and values.
+func (e refusal) with(context ...any) refusal {
+	e.context = make(map[string]any, len(context)/2)
+	for i := 0; i+1 < len(context); i += 2 {
+		e.context[context[i].(string)] = context[i+1]
+	}
+	return e
+}
+
+// because is with, of a name that code 3 is divided by.
+func (e refusal) because(name string, context ...any) refusal {
+	return e.with(append([]any{"name", name}, context...)...)
+}
+
+// forbid is the answer to what Options.Allow refuses: its text, if there is
+// one, stands in the place of the message.
+func forbid(err error) refusal {
+	text := err.Error()
+	if text == "" {
+		text = forbidden.Message
+	}
+	return forbidden.with("message", text)
 }
 
 // The codes and messages of Engine.IO.
@@ -29,10 +54,15 @@ var (
 
 // refuse answers with JSON, or an upgrade request with the bare message and
 // the end of the connection, as Node's server does.
-func (s *Server) refuse(w http.ResponseWriter, upgrade bool, e refusal) {
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e refusal) {
+	upgrade := isUpgrade(r)
+	message := e.Message
 	status := e.status
 	if status == 0 || upgrade && status == http.StatusForbidden {
 		status = http.StatusBadRequest
+	}
+	if text, ok := e.context["message"].(string); ok {
+		e.Message = text
 	}
 	body, kind := []byte(e.Message), "text/html"
 	if upgrade {
@@ -47,5 +77,8 @@ func (s *Server) refuse(w http.ResponseWriter, upgrade bool, e refusal) {
 	_, _ = w.Write(body) // a client that is gone needs no answer
 	if f := s.opts.Hooks.Refused; f != nil {
 		f(e.Code)
+	}
+	if f := s.opts.Hooks.ConnectionError; f != nil {
+		f(ConnectionError{Request: r, Code: e.Code, Message: message, Context: e.context})
 	}
 }

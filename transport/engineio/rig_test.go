@@ -84,7 +84,7 @@ func newRigWith(t *testing.T, opts engineio.Options, pipes bool, hear func(*peer
 // newServer serves over TCP with an application of the test's own.
 func newServer(t *testing.T, accept func(*engineio.Session) engineio.Receiver) *rig {
 	t.Helper()
-	return serve(t, engineio.New(engineio.Options{}, accept), false)
+	return serve(t, engineio.New(engineio.Options{CloseTimeout: time.Second}, accept), false)
 }
 
 func serve(t *testing.T, s *engineio.Server, pipes bool) *rig {

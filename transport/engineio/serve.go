@@ -3,6 +3,7 @@ package engineio
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -20,47 +21,111 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	query := r.URL.Query()
 	name, id := query.Get("transport"), query.Get("sid")
-	v4 := query.Get("EIO") == "4"
-	upgrade := isUpgrade(r)
-
 	if !slices.Contains(s.opts.Transports, name) {
-		s.refuse(w, upgrade, unknownTransport)
+		s.refuse(w, r, unknownTransport.with("transport", name))
 		return
 	}
-	if id != "" {
-		sess := s.lookup(id)
-		switch {
-		case sess == nil:
-			s.refuse(w, upgrade, unknownSession)
-		case !v4 || upgrade && (name != WebSocket || s.opts.DisableUpgrades):
-			s.refuse(w, upgrade, badRequest)
-		case upgrade:
-			sess.upgrade(w, r)
-		default:
-			s.serve(w, r, sess, name)
-		}
+	if origin := r.Header.Get("Origin"); !validHeader(origin) {
+		s.refuse(w, r, badRequest.because("INVALID_ORIGIN", "origin", origin))
 		return
 	}
+	if id == "" {
+		s.first(w, r, name, query)
+		return
+	}
+	sess := s.lookup(id)
+	if sess == nil {
+		s.refuse(w, r, unknownSession.with("sid", id))
+		return
+	}
+	upgrade, v := isUpgrade(r), version(query)
 	switch {
-	case r.Method != http.MethodGet:
-		s.refuse(w, upgrade, badMethod)
-	case upgrade != (name == WebSocket):
-		s.refuse(w, upgrade, badRequest)
-	case !v4:
-		s.refuse(w, upgrade, badVersion)
+	case v != sess.Protocol():
+		s.refuse(w, r, badRequest.because("PROTOCOL_MISMATCH", "protocol", v, "previousProtocol", sess.Protocol()))
+	case upgrade && (name != WebSocket || s.opts.DisableUpgrades):
+		s.refuse(w, r, badRequest.because("TRANSPORT_HANDSHAKE_ERROR"))
+	case upgrade:
+		sess.upgrade(w, r, dialect(query))
 	default:
-		if s.opts.Allow != nil {
-			if err := s.opts.Allow(r); err != nil {
-				e := forbidden
-				if text := err.Error(); text != "" {
-					e.Message = text
-				}
-				s.refuse(w, upgrade, e)
-				return
-			}
-		}
-		s.handshake(w, r, upgrade)
+		s.serve(w, r, sess, name)
 	}
+}
+
+// first answers a request that names no session.
+func (s *Server) first(w http.ResponseWriter, r *http.Request, name string, query url.Values) {
+	switch v := version(query); {
+	case r.Method != http.MethodGet:
+		s.refuse(w, r, badMethod.with("method", r.Method))
+		return
+	case isUpgrade(r) != (name == WebSocket):
+		s.refuse(w, r, badRequest.because("TRANSPORT_HANDSHAKE_ERROR"))
+		return
+	case v == 0 || v == 3 && !s.opts.AllowEIO3:
+		if v == 0 {
+			s.refuse(w, r, badVersion.with("protocol", query.Get("EIO")))
+		} else {
+			s.refuse(w, r, badVersion.with("protocol", v))
+		}
+		return
+	}
+	if s.opts.Allow != nil {
+		if err := s.opts.Allow(r); err != nil {
+			s.refuse(w, r, forbid(err))
+			return
+		}
+	}
+	s.handshake(w, r, query)
+}
+
+// version is the version of the protocol that a query asks for: 4, 3, which
+// also stands for none, or 0 for one that nobody speaks.
+func version(query url.Values) int {
+	switch query.Get("EIO") {
+	case "4":
+		return 4
+	case "3", "":
+		return 3
+	}
+	return 0
+}
+
+// dialect is the form of frames that a query asks for.
+func dialect(query url.Values) transport.Dialect {
+	text := query.Get("b64") != "" || jsonp(query) != ""
+	switch v := version(query); {
+	case v == 4 && text:
+		return transport.V4Text
+	case v == 4:
+		return transport.V4
+	case text:
+		return transport.V3Text
+	}
+	return transport.V3
+}
+
+// jsonp is the function that a script which answers a poll shall call, or ""
+// for a poll that is not for a script. Only protocol 3 knows scripts.
+func jsonp(query url.Values) string {
+	if version(query) != 3 || !query.Has("j") {
+		return ""
+	}
+	index := strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, query.Get("j"))
+	return "___eio[" + index + "]"
+}
+
+// validHeader is Node's rule for the characters of a header.
+func validHeader(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // isUpgrade reports whether r asks for a WebSocket (RFC 6455, section 4.1).
@@ -87,11 +152,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, sess *Session, na
 			return
 		}
 		if sess.Transport() == Polling {
-			s.refuse(w, false, unknownSession) // it is ending
+			s.refuse(w, r, unknownSession.with("sid", sess.id)) // it is ending
 			return
 		}
 	}
-	s.refuse(w, false, badRequest) // the session is (by now) on another transport
+	s.refuse(w, r, badRequest.because("TRANSPORT_MISMATCH", "transport", name, "previousTransport", sess.Transport()))
 }
 
 func (s *Session) polling() (*polling.Conn, bool) {
@@ -103,39 +168,45 @@ func (s *Session) polling() (*polling.Conn, bool) {
 
 // handshake opens a session. All that can be refused is refused before a
 // WebSocket is opened.
-func (s *Server) handshake(w http.ResponseWriter, r *http.Request, upgrade bool) {
+func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Values) {
 	id, err := s.opts.NewID(r)
 	if err != nil || id == "" {
 		s.log.Warn("session ID not generated", "err", err)
-		s.refuse(w, upgrade, badRequest)
+		s.refuse(w, r, badRequest.because("ID_GENERATION_ERROR", "error", err))
 		return
 	}
-	sess := newSession(s, id, handshakeOf(r))
+	sess := newSession(s, id, handshakeOf(r), version(query))
 	if e, ok := s.register(sess); !ok {
-		s.refuse(w, upgrade, e)
+		s.refuse(w, r, e)
 		return
 	}
-	if upgrade {
+	undo := s.setCookie(w, id)
+	if isUpgrade(r) {
 		conn, err := s.websocket.Accept(w, r)
 		if err != nil {
 			s.cancel(sess)
 			if _, ours := errors.AsType[*websocket.HandshakeError](err); ours {
-				s.refuse(w, true, badRequest)
+				undo()
+				s.refuse(w, r, badRequest.because("TRANSPORT_HANDSHAKE_ERROR", "error", err))
 			}
 			return
 		}
+		conn.Speak(dialect(query))
 		s.begin(sess, WebSocket, conn)
 		return
 	}
 	conn, err := s.polling.Accept()
 	if err != nil {
 		s.cancel(sess)
-		s.refuse(w, false, shuttingDown)
+		undo()
+		s.refuse(w, r, shuttingDown)
 		return
 	}
+	conn.Speak(dialect(query), jsonp(query))
 	s.begin(sess, Polling, conn)
 	if conn.Serve(w, r) != nil {
-		s.refuse(w, false, unknownSession) // accept has ended it
+		undo()
+		s.refuse(w, r, unknownSession.with("sid", id)) // accept has ended it
 	}
 }
 

@@ -18,6 +18,7 @@ type Server struct {
 	opts      Options
 	accept    func(*Session) Receiver
 	cors      *cors.Cors // nil: none
+	path      string
 	log       *slog.Logger
 	polling   *polling.Acceptor
 	websocket *websocket.Acceptor
@@ -42,17 +43,21 @@ func New(opts Options, accept func(*Session) Receiver) *Server {
 		opts:   opts,
 		accept: accept,
 		cors:   opts.CORS.build(),
+		path:   opts.path(),
 		log:    opts.Logger,
 		polling: polling.New(polling.Options{
 			MaxPayload:   opts.MaxPayload,
 			MaxQueue:     opts.MaxQueue,
+			MinCompress:  opts.MinCompress,
 			WriteTimeout: opts.WriteTimeout,
+			CloseTimeout: opts.CloseTimeout,
 			Hooks:        opts.Hooks.Polling,
 		}),
 		websocket: websocket.New(websocket.Options{
 			MaxFrame:     opts.MaxPayload,
 			MaxQueue:     opts.MaxQueue,
 			WriteTimeout: opts.WriteTimeout,
+			Deflate:      opts.Deflate,
 			Logger:       opts.Logger,
 			Hooks:        opts.Hooks.WebSocket,
 		}),
@@ -120,7 +125,7 @@ func (s *Server) register(sess *Session) (refusal, bool) {
 		return shuttingDown, false
 	}
 	if _, taken := s.sessions[sess.id]; taken {
-		return badRequest, false
+		return badRequest.because("ID_GENERATION_ERROR", "error", errTaken), false
 	}
 	s.sessions[sess.id] = sess
 	s.wg.Add(1)

@@ -44,6 +44,7 @@ type Session struct {
 	srv       *Server
 	id        string
 	handshake *Handshake
+	protocol  int      // 3 or 4
 	recv      Receiver // set, under mu, before anything is read
 
 	mu        sync.Mutex // guards the fields below
@@ -60,8 +61,8 @@ type Session struct {
 	upgradeBy time.Time // when upgrading was last set for
 }
 
-func newSession(srv *Server, id string, h *Handshake) *Session {
-	s := &Session{srv: srv, id: id, handshake: h}
+func newSession(srv *Server, id string, h *Handshake, protocol int) *Session {
+	s := &Session{srv: srv, id: id, handshake: h, protocol: protocol}
 	s.heart = alarm{wg: &srv.wg, f: s.beat}
 	s.upgrading = alarm{wg: &srv.wg, f: s.upgradeTimeout}
 	return s
@@ -69,6 +70,10 @@ func newSession(srv *Server, id string, h *Handshake) *Session {
 
 // ID is what the client calls "sid".
 func (s *Session) ID() string { return s.id }
+
+// Protocol is the version of Engine.IO that the client speaks: 4, or 3 where
+// Options.AllowEIO3 admits it. What is sent and received is the same.
+func (s *Session) Protocol() int { return s.protocol }
 
 // Handshake is what the session's first request said.
 func (s *Session) Handshake() *Handshake { return s.handshake }
@@ -116,7 +121,7 @@ func (s *Session) Buffered() int {
 	return s.link.conn.Buffered()
 }
 
-// Close lets what was sent reach the client, for a few seconds at most, and
+// Close lets what was sent reach the client, within Options.CloseTimeout, and
 // then ends the session with ReasonForcedClose. It returns at once.
 func (s *Session) Close() {
 	s.mu.Lock()

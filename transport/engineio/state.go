@@ -24,10 +24,13 @@ func (s *Session) attach(l *link, hello *transport.Frames) {
 	defer s.mu.Unlock()
 	s.link = l
 	_ = l.conn.Send(hello) // can only fail by the end of the Conn, which is told to l
+	if f := s.srv.opts.InitialPacket; f != nil {
+		_ = l.conn.Send(f)
+	}
 	switch s.phase {
 	case opening:
 		s.phase = open
-		s.arm(s.srv.opts.PingInterval)
+		s.arm(s.patience())
 	case closing:
 		l.conn.Close()
 	case ended:

@@ -18,7 +18,7 @@ import (
 var probed = transport.Text("3probe")
 
 // upgrade answers a WebSocket request that names a session.
-func (s *Session) upgrade(w http.ResponseWriter, r *http.Request) {
+func (s *Session) upgrade(w http.ResponseWriter, r *http.Request, d transport.Dialect) {
 	l := s.newLink(WebSocket, nil)
 	ok := s.reserve(l)
 	conn, err := s.srv.websocket.Accept(w, r)
@@ -27,7 +27,7 @@ func (s *Session) upgrade(w http.ResponseWriter, r *http.Request) {
 			s.dropped(l, "refused")
 		}
 		if _, ours := errors.AsType[*websocket.HandshakeError](err); ours {
-			s.srv.refuse(w, true, badRequest)
+			s.srv.refuse(w, r, badRequest.because("TRANSPORT_HANDSHAKE_ERROR", "error", err))
 		}
 		return
 	}
@@ -38,6 +38,7 @@ func (s *Session) upgrade(w http.ResponseWriter, r *http.Request) {
 		conn.Close()
 		return
 	}
+	conn.Speak(d)
 	s.mu.Lock()
 	l.conn = conn
 	dropped := s.candidate != l
@@ -69,9 +70,13 @@ func (s *Session) probe(l *link, binary bool, data []byte) error {
 	case !binary && string(data) == "2probe":
 		_ = l.conn.Send(probed) // fails only by the end of the candidate
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.candidate == l {
+		ok := s.candidate == l
+		if ok {
 			s.link.conn.(*polling.Conn).Release()
+		}
+		s.mu.Unlock()
+		if f := s.srv.opts.Hooks.Upgrading; ok && f != nil {
+			f()
 		}
 	case !binary && len(data) > 0 && data[0] == '5':
 		s.complete(l)
