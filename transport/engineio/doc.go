@@ -1,9 +1,11 @@
-// Package engineio speaks Engine.IO v4 with clients: it opens sessions over
-// HTTP long-polling or WebSocket, keeps them alive with heartbeats, moves them
-// from polling to WebSocket, and carries messages both ways in order.
+// Package engineio speaks Engine.IO with clients, protocol 4 and, if
+// Options.AllowEIO3 is set, protocol 3: it opens sessions over HTTP
+// long-polling or WebSocket, keeps them alive with heartbeats, moves them from
+// polling to WebSocket, and carries messages both ways in order. Sessions of
+// both protocols hear and are sent the same frames.
 //
-// A Server is an http.Handler; the path is the business of the mux it is
-// mounted in:
+// A Server is an http.Handler that answers whatever its path; the path is the
+// business of the mux it is mounted in, or of [Server.Handler]:
 //
 //	srv := engineio.New(engineio.Options{}, func(s *engineio.Session) engineio.Receiver {
 //		return &echo{s}
@@ -21,7 +23,33 @@
 //   - What is queued for a client has a bound; beyond it the client is cut.
 //   - A close packet never shares a payload with messages.
 //   - A close packet on a WebSocket ends the session, as it does by polling.
-//   - A payload that cannot be decoded is answered with 400.
+//   - A payload that cannot be decoded, or holds a heartbeat in the wrong
+//     direction, is answered with 400.
+//   - With AllowEIO3, EIO has to be 3, 4 or absent. Node takes any other value
+//     for 3.
+//   - JSONP is for protocol 3 alone: no client of protocol 4 has it, and it
+//     lets pages of every origin read.
+//   - The cookie is set with the 101 as well, where that is the first response.
+//
+// # What Node's server has and this one has not
+//
+//   - WebTransport is not supported, as Go has no HTTP/3 server in its standard
+//     library: the transport is unknown (code 0), and never advertised.
+//   - wsEngine: there is one implementation of WebSockets.
+//   - destroyUpgrade, destroyUpgradeTimeout: net/http leaves no upgrade request
+//     without an answer.
+//   - use(middleware), and the events headers and initial_headers: wrap the
+//     Server in http.Handlers. They see upgrade requests too, and the headers
+//     that they set go out with polls and with the 101. They answer what they
+//     refuse, so that there is no MIDDLEWARE_FAILURE.
+//   - perMessageDeflate takes a threshold and a level. Contexts are never taken
+//     over and windows have 15 bits, so that a message is compressed once for
+//     all clients; one that asks for a smaller window goes without. A message
+//     that inflates beyond MaxPayload ends the connection with status 1011.
+//   - Events of sessions are the methods of a Receiver and Hooks: connection is
+//     Opened, connection_error ConnectionError, upgrading, upgrade, heartbeat
+//     and close bear their names. For packet, packetCreate, flush and drain
+//     there are the counts that the transports' Hooks are given.
 //
 // # Locks
 //

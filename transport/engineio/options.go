@@ -70,7 +70,8 @@ type Options struct {
 	MinCompress int
 
 	// Deflate turns on the compression of WebSocket messages
-	// (permessage-deflate). Default: off, as it costs both sides.
+	// (permessage-deflate). What is sent to many is compressed once, by the
+	// first Send. Default: off, as it costs both sides.
 	Deflate *websocket.Deflate
 
 	// CloseTimeout is how long Session.Close waits for a client that does

@@ -18,6 +18,21 @@ import (
 
 func failingID(*http.Request) (string, error) { return "", errTest }
 
+// The defaults are those of Node's server, and clients are told them.
+func TestDefaults(t *testing.T) {
+	r := newRig(t, engineio.Options{}, false)
+	a := r.get("&transport=polling")
+	_, rest, _ := strings.Cut(a.body, r.sid(a.body))
+	if want := `","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`; rest != want {
+		t.Errorf("open packet ends with %s, want %s", rest, want)
+	}
+	for _, name := range []string{"Set-Cookie", "Access-Control-Allow-Origin", "Content-Encoding"} {
+		if got := a.header.Get(name); got != "" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 func TestCookie(t *testing.T) {
 	for _, test := range []struct {
 		cookie *engineio.Cookie
@@ -25,8 +40,10 @@ func TestCookie(t *testing.T) {
 	}{
 		{nil, ""},
 		{&engineio.Cookie{}, "io=SID; Path=/; HttpOnly; SameSite=Lax"},
-		{&engineio.Cookie{Name: "eio", Path: "/chat", Domain: "example.org", MaxAge: 3600e9, Secure: true, Scripts: true, SameSite: http.SameSiteNoneMode},
-			"eio=SID; Path=/chat; Domain=example.org; Max-Age=3600; Secure; SameSite=None"},
+		{
+			&engineio.Cookie{Name: "eio", Path: "/chat", Domain: "example.org", MaxAge: 3600e9, Secure: true, Scripts: true, SameSite: http.SameSiteNoneMode},
+			"eio=SID; Path=/chat; Domain=example.org; Max-Age=3600; Secure; SameSite=None",
+		},
 	} {
 		r := newRig(t, engineio.Options{Cookie: test.cookie}, false)
 		a := r.get("&transport=polling")

@@ -27,13 +27,13 @@ func frames3(body []byte) iter.Seq2[transport.Frame, error] {
 			return
 		}
 		for len(body) > 0 {
-			digits, rest, ok := bytes.Cut(body[:min(len(body), maxDigits+1)], []byte{':'})
+			digits, _, ok := bytes.Cut(body[:min(len(body), maxDigits+1)], []byte{':'})
 			n, valid := length(digits, '0')
 			if !ok || !valid {
 				yield(transport.Frame{}, ErrPayload)
 				return
 			}
-			rest = body[len(digits)+1:]
+			rest := body[len(digits)+1:]
 			end, ok := units(rest, n)
 			if !ok {
 				yield(transport.Frame{}, ErrPayload)

@@ -146,6 +146,19 @@ func TestForm(t *testing.T) {
 	}
 }
 
+// FuzzForm: a form is refused or read, and never more than what it holds.
+func FuzzForm(f *testing.F) {
+	for _, in := range []string{"d=2%3A4a", `d=4a\\n\n`, "d=%", "x=1&d=", "d=a&d=b"} {
+		f.Add([]byte(in))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		out, err := polling.Form(in)
+		if err != nil && !errors.Is(err, polling.ErrPayload) || len(out) > len(in) {
+			t.Errorf("%q is %q (%v)", in, out, err)
+		}
+	})
+}
+
 // speak3 opens a Conn of protocol 3 and its client.
 func speak3(t *testing.T, d transport.Dialect, callback string) (*polling.Conn, *transporttest.Recorder, *client) {
 	t.Helper()

@@ -27,6 +27,14 @@ func TestContractTLS(t *testing.T) {
 	})
 }
 
+// With an offer of permessage-deflate that is agreed to. Nothing is as long
+// as the threshold, so that the suite's sizes are those on the wire.
+func TestContractDeflate(t *testing.T) {
+	transporttest.Run(t, func(t *testing.T, maxQueue int, r transport.Receiver) (transport.Conn, transporttest.Client) {
+		return open(t, httptest.NewServer, websocket.Options{MaxQueue: maxQueue, Deflate: &websocket.Deflate{Threshold: 1 << 30, PoolSize: 1}}, r)
+	})
+}
+
 // open returns a Conn, started with r, and a client of another make.
 func open(t *testing.T, listen func(http.Handler) *httptest.Server, opts websocket.Options, r transport.Receiver) (transport.Conn, transporttest.Client) {
 	t.Helper()
@@ -43,7 +51,7 @@ func open(t *testing.T, listen func(http.Handler) *httptest.Server, opts websock
 	}))
 	t.Cleanup(srv.Close)
 	t.Cleanup(func() { a.Close() })
-	conn, _, err := coder.Dial(t.Context(), srv.URL, &coder.DialOptions{HTTPClient: srv.Client()})
+	conn, _, err := coder.Dial(t.Context(), srv.URL, &coder.DialOptions{HTTPClient: srv.Client(), CompressionMode: coder.CompressionContextTakeover})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,6 +78,18 @@ func TestNegotiation(t *testing.T) {
 	(<-off.conns).Abort()
 }
 
+// FuzzOffer: what is agreed to is an offer of the one extension that there is.
+func FuzzOffer(f *testing.F) {
+	for _, in := range []string{"", "permessage-deflate", "permessage-deflate; client_max_window_bits=10", "x, permessage-deflate;server_max_window_bits=9", ";;=,,="} {
+		f.Add(in)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		if websocket.OffersDeflate([]string{in}) && !strings.Contains(in, "permessage-deflate") {
+			t.Errorf("agreed to %q", in)
+		}
+	})
+}
+
 const offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
 
 func deflated(s string) string {

@@ -18,8 +18,9 @@ import (
 // Options tune an Acceptor. The zero value is ready for use.
 type Options struct {
 	// MaxFrame is the largest message accepted from a client, in bytes;
-	// larger ones end the connection with status 1009. A client can make the
-	// server allocate this much by announcing it.
+	// larger ones end the connection with status 1009, or 1011 if they are
+	// so only when inflated. A client can make the server allocate this much
+	// by announcing it.
 	// Default: 1e6, the maxHttpBufferSize of Socket.IO.
 	MaxFrame int
 

@@ -1,0 +1,3 @@
+package websocket
+
+var OffersDeflate = offersDeflate
