@@ -27,6 +27,13 @@ func TestContractTLS(t *testing.T) {
 	})
 }
 
+func TestContractV3(t *testing.T) {
+	transporttest.Run(t, func(t *testing.T, maxQueue int, r transport.Receiver) (transport.Conn, transporttest.Client) {
+		conn, c := openAs(t, transport.V3, httptest.NewServer, websocket.Options{MaxQueue: maxQueue}, r)
+		return conn, client3{c}
+	})
+}
+
 // With an offer of permessage-deflate that is agreed to. Nothing is as long
 // as the threshold, so that the suite's sizes are those on the wire.
 func TestContractDeflate(t *testing.T) {
@@ -38,6 +45,11 @@ func TestContractDeflate(t *testing.T) {
 // open returns a Conn, started with r, and a client of another make.
 func open(t *testing.T, listen func(http.Handler) *httptest.Server, opts websocket.Options, r transport.Receiver) (transport.Conn, transporttest.Client) {
 	t.Helper()
+	return openAs(t, transport.V4, listen, opts, r)
+}
+
+func openAs(t *testing.T, d transport.Dialect, listen func(http.Handler) *httptest.Server, opts websocket.Options, r transport.Receiver) (transport.Conn, transporttest.Client) {
+	t.Helper()
 	a := websocket.New(opts)
 	conns := make(chan *websocket.Conn, 1)
 	srv := listen(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -46,6 +58,7 @@ func open(t *testing.T, listen func(http.Handler) *httptest.Server, opts websock
 			t.Errorf("Accept: %v", err)
 			return
 		}
+		c.Speak(d)
 		c.Start(r)
 		conns <- c
 	}))
@@ -80,3 +93,24 @@ func (c client) Receive() (bool, []byte, error) {
 }
 
 func (c client) Close() error { return c.conn.Close(coder.StatusNormalClosure, "") }
+
+// A client3 speaks protocol 3: binary behind a byte for its type.
+type client3 struct{ transporttest.Client }
+
+func (c client3) Send(binary bool, data []byte) error {
+	if binary {
+		data = append([]byte{4}, data...)
+	}
+	return c.Client.Send(binary, data)
+}
+
+func (c client3) Receive() (bool, []byte, error) {
+	binary, data, err := c.Client.Receive()
+	if err == nil && binary {
+		if len(data) == 0 || data[0] != 4 {
+			return true, data, fmt.Errorf("a binary frame without its type: %q", data)
+		}
+		data = data[1:]
+	}
+	return binary, data, err
+}
