@@ -124,17 +124,17 @@ func TestPath(t *testing.T) {
 			t.Errorf("Path() = %q, want %q", srv.Path(), test.path)
 		}
 		h := srv.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
-		got := ""
+		var got []byte
 		for _, path := range []string{"/engine.io", "/engine.io/", "/engine.iox", "/chat/", "/chatty"} {
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, httptest.NewRequest("GET", path+"?transport=none", nil))
 			if w.Code == http.StatusTeapot {
-				got += "0"
+				got = append(got, '0')
 			} else {
-				got += "1"
+				got = append(got, '1')
 			}
 		}
-		if got != test.match {
+		if string(got) != test.match {
 			t.Errorf("%s matches %s, want %s", test.path, got, test.match)
 		}
 	}
