@@ -129,6 +129,7 @@ func socketOptions(cfg Server, cluster *adapter.Cluster, logger *slog.Logger) so
 			MaxPayload:     int(cfg.MaxPayload),
 			MaxQueue:       int(cfg.MaxQueue),
 			WriteTimeout:   cfg.WriteTimeout,
+			CloseTimeout:   cfg.ShutdownTimeout / 2, // else a client that stopped polling takes all of it
 		},
 		Adapter:        cluster.Namespace,
 		ConnectTimeout: cfg.ConnectTimeout,
