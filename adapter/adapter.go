@@ -9,7 +9,7 @@ import "context"
 // broadcast before another arrives before it, and a socket that joined gets
 // the next broadcast.
 //
-// What asks other nodes (Fetch, Count, Receipt.Wait) returns all that came
+// What asks other nodes (Ask, Fetch, Count, Receipt.Wait) returns all that came
 // before ctx was done; if a node is missing, the error is a *PartialError
 // that names it, and the result holds the answers of the others.
 type Adapter interface {
@@ -39,6 +39,14 @@ type Adapter interface {
 
 	// Deliver is Broadcast with a Receipt.
 	Deliver(t Target, p *Packet) *Receipt
+
+	// Ask is Broadcast of a packet that wants an answer of every socket it is
+	// handed to, on all nodes; only a Socket that is an Answerer is asked. It
+	// returns when each of them has answered or gone and each node that owes
+	// something is down, or when ctx is done: give it one that ends. The
+	// answers come in no order. If any is missing, the error is or wraps a
+	// *PartialError. With no socket selected it returns without waiting.
+	Ask(ctx context.Context, t Target, p *Packet) ([]Answer, error)
 
 	// Fetch describes the selected sockets of all nodes.
 	Fetch(ctx context.Context, t Target) ([]Info, error)

@@ -156,7 +156,7 @@ func TestMalformedMessages(t *testing.T) {
 	a := c.Namespace("/")
 	s := adaptertest.NewSocket(a)
 	a.Add(s)
-	for _, b := range []string{"", "\x01", "\x09\x00\x01/\x00\x00", "\x01\x00\xff\xff\xff\xff\xff\x01", "\x05\x00\x01/\x00\x00\x09"} {
+	for _, b := range []string{"", "\x01", "\x7f\x00\x01/\x00\x00", "\x09\x00\x00\x00\x00\x01\x01a", "\x0a\x00\x00\x00\x00", "\x01\x00\xff\xff\xff\xff\xff\x01", "\x05\x00\x01/\x00\x00\x09"} {
 		if err := buses[1].Broadcast("adapter", []byte(b)); err != nil {
 			t.Fatal(err)
 		}
@@ -164,13 +164,15 @@ func TestMalformedMessages(t *testing.T) {
 			t.Errorf("from %q", from)
 		}
 	}
-	g, err := buses[1].Request("adapter", []byte("nonsense"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, answer := range g.Wait(t.Context()) {
-		if _, refused := errors.AsType[*broker.RefusedError](answer.Err); !refused {
-			t.Errorf("got %+v, want a refusal", answer)
+	for _, b := range []string{"nonsense", "\x08\x00\x01/\x00\x00"} {
+		g, err := buses[1].Request("adapter", []byte(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, answer := range g.Wait(t.Context()) {
+			if _, refused := errors.AsType[*broker.RefusedError](answer.Err); !refused {
+				t.Errorf("got %+v, want a refusal", answer)
+			}
 		}
 	}
 	if got := s.Take(); got != nil {

@@ -33,6 +33,7 @@ type Cluster struct {
 	bus    *broker.Bus
 	logger *slog.Logger
 	hooks  Hooks
+	asks   asks
 
 	mu         sync.RWMutex // guards namespaces
 	namespaces map[string]*clustered
@@ -50,8 +51,14 @@ func NewCluster(bus *broker.Bus, opts Options) *Cluster {
 		hooks:      opts.Hooks,
 		namespaces: make(map[string]*clustered),
 	}
+	c.asks.init()
 	bus.Handle(channel, c.receive)
 	bus.Respond(channel, c.respond)
+	bus.Watch(func(e broker.Event) {
+		if e.Kind == broker.NodeDown {
+			c.asks.down(e.Node.ID)
+		}
+	})
 	return c
 }
 
@@ -85,13 +92,25 @@ func (c *Cluster) receive(msg broker.Message) {
 		c.malformed(msg.From, err)
 		return
 	}
+	switch m.kind {
+	case kindAnswer:
+		if err := c.asks.answered(msg.From, m.body); err != nil {
+			c.malformed(msg.From, err)
+		}
+		return
+	case kindForget:
+		if err := c.asks.forget(msg.From, m.body); err != nil {
+			c.malformed(msg.From, err)
+		}
+		return
+	}
 	local := c.lookup(m.namespace)
 	if local == nil {
 		return
 	}
 	switch m.kind {
 	case kindBroadcast:
-		local.deliver(m.target, &Packet{Data: m.body, Volatile: m.flags&flagVolatile != 0})
+		local.deliver(m.target, m.packet(m.body))
 	case kindJoin, kindLeave:
 		rooms, err := decodeRooms(m.body)
 		if err != nil {
@@ -125,7 +144,12 @@ func (c *Cluster) respond(msg broker.Message) ([]byte, error) {
 	var n int
 	switch m.kind {
 	case kindDeliver:
-		n, err = local.deliver(m.target, &Packet{Data: m.body, Volatile: m.flags&flagVolatile != 0})
+		n, err = local.deliver(m.target, m.packet(m.body))
+	case kindAsk:
+		n, err = c.asked(msg.From, local, &m)
+		if errors.Is(err, errMalformed) {
+			c.malformed(msg.From, err)
+		}
 	case kindCount:
 		n, err = local.Count(ctx, m.target)
 	case kindFetch:
@@ -229,11 +253,19 @@ func gather(ctx context.Context, g *broker.Gather, use func(from broker.Member, 
 	return nil
 }
 
-func packetFlags(p *Packet) byte {
+func packetFlags(p *Packet) (flags byte) {
 	if p.Volatile {
-		return flagVolatile
+		flags |= flagVolatile
 	}
-	return 0
+	if p.NoCompress {
+		flags |= flagNoCompress
+	}
+	return flags
+}
+
+// packet returns the Packet that a message carries.
+func (m *message) packet(data []byte) *Packet {
+	return &Packet{Data: data, Volatile: m.flags&flagVolatile != 0, NoCompress: m.flags&flagNoCompress != 0}
 }
 
 // Broadcast implements Adapter.

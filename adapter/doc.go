@@ -31,6 +31,16 @@
 // [PartialError] beside the answers of the others. A node that goes down ends
 // the wait for it at once.
 //
+// Ask goes on to the clients: every socket that is an [Answerer] hands over the
+// packet and reports what its client answers. The wait ends when the last of
+// them has answered or gone, or its node has gone down, or ctx is done; the
+// PartialError counts, node by node, the sockets whose answers are missing.
+// Nothing is kept of a question that has ended, and what is answered to it
+// late is dropped. Where the Bus reports a gap, answers may be among what is
+// missing: only ctx ends the wait for them. While a node can't be reached it can't be told that a
+// question has ended: its sockets keep it until they answer or go, or the node
+// takes the asker to be down.
+//
 // # Cost
 //
 // A broadcast costs one call of Deliver for each receiving socket, without an

@@ -10,7 +10,9 @@ import (
 
 // Local is an Adapter of one process.
 type Local struct {
-	prefix string // what ids begin with
+	prefix string          // what ids begin with
+	life   context.Context // ends in Close
+	end    context.CancelFunc
 
 	mu      sync.RWMutex // guards all below
 	closed  bool
@@ -39,11 +41,13 @@ type room struct {
 func NewLocal() *Local { return newLocal("") }
 
 func newLocal(prefix string) *Local {
-	return &Local{
+	l := &Local{
 		prefix:  prefix,
 		sockets: make(map[SocketID]*member),
 		rooms:   make(map[Room]*room),
 	}
+	l.life, l.end = context.WithCancel(context.Background())
+	return l
 }
 
 // idLen is the length of a SocketID, that of Socket.IO for Node.
@@ -250,6 +254,7 @@ func (l *Local) change(t Target, f func(*member)) error {
 
 // Close implements Adapter.
 func (l *Local) Close() error {
+	l.end()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true

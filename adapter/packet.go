@@ -13,8 +13,9 @@ type SocketID string
 // A Socket is one client in one namespace, as the layer above implements it.
 // All methods may be called concurrently and must not block.
 type Socket interface {
-	// ID returns the same SocketID at every call, made by NewID of the
-	// Adapter that the Socket is added to.
+	// ID returns the same SocketID at every call: one made by NewID of the
+	// Adapter that the Socket is added to, or any other that is unique in the
+	// cluster. What is meant for a socket of such an id goes to all nodes.
 	ID() SocketID
 
 	// Deliver hands p to the client and reports whether it did: not if p is
@@ -32,8 +33,9 @@ type Socket interface {
 // A Packet is what a broadcast carries. The Adapter never looks into Data, so
 // that it is encoded once, by the sender, for all receivers on all nodes.
 type Packet struct {
-	Data     []byte // must not change once the Packet was broadcast
-	Volatile bool   // may be dropped for a client that is not ready to take it
+	Data       []byte // must not change once the Packet was broadcast
+	Volatile   bool   // may be dropped for a client that is not ready to take it
+	NoCompress bool   // not worth compressing, on connections that do
 
 	once   sync.Once
 	shared any
@@ -41,7 +43,8 @@ type Packet struct {
 
 // Shared returns what build made of Data, at the first call on this node: the
 // form in which the layer above writes the packet to its clients, made once
-// and shared by all of them.
+// and shared by all of them. A Packet is either delivered or asked, on all
+// nodes, so that Deliver and Ask of a Socket may have a build of their own.
 func (p *Packet) Shared(build func(data []byte) any) any {
 	p.once.Do(func() { p.shared = build(p.Data) })
 	return p.shared

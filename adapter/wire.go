@@ -11,6 +11,16 @@ import "encoding/binary"
 // The body of a broadcast is the packet's data, that of join and leave the
 // list of rooms to join or leave. Requests are answered with a uvarint count,
 // fetch with a uvarint count of (id str · rooms list · data str).
+//
+// An ask is a request that bears a number of the asker's: its body is number
+// uvarint · packet's data. Each socket that was asked becomes a message to the
+// asker, before or after the count: number uvarint · socket str · ok u8 ·
+// answer; ok is 0 if the socket went without one. A forget, of the asker,
+// names the number of an ask to whose answers it has ceased to listen. Answer
+// and forget have no namespace, rooms or exceptions.
+//
+// A kind that a node does not know is refused if it asks, and else dropped;
+// a flag that it does not know has no effect.
 type kind byte
 
 const (
@@ -21,11 +31,15 @@ const (
 	kindJoin
 	kindLeave
 	kindDisconnect
+	kindAsk // request
+	kindAnswer
+	kindForget
 )
 
 const (
 	flagVolatile = 1 << iota
 	flagClose    // of kindDisconnect: the connection too
+	flagNoCompress
 )
 
 type message struct {
@@ -55,7 +69,7 @@ func decodeMessage(b []byte) (m message, err error) {
 	m.target.Rooms = d.rooms()
 	m.target.Except = d.rooms()
 	m.body = d.b
-	if d.bad || m.kind < kindBroadcast || m.kind > kindDisconnect {
+	if d.bad || m.kind < kindBroadcast || m.kind > kindForget {
 		return m, errMalformed
 	}
 	return m, nil
@@ -90,6 +104,37 @@ func decodeCount(b []byte) (int, error) {
 		return 0, errMalformed
 	}
 	return int(n), nil
+}
+
+// appendAnswer appends the body of an answer.
+func appendAnswer(b []byte, ask uint64, id SocketID, body []byte, ok bool) []byte {
+	b = binary.AppendUvarint(b, ask)
+	b = appendString(b, id)
+	if ok {
+		b = append(b, 1)
+	} else {
+		b = append(b, 0)
+	}
+	return append(b, body...)
+}
+
+func decodeAnswer(b []byte) (ask uint64, id SocketID, body []byte, ok bool, err error) {
+	ask, b, err = decodeNumber(b)
+	d := decoder{b: b}
+	id = SocketID(d.bytes())
+	if err != nil || d.bad || len(d.b) == 0 || d.b[0] > 1 {
+		return 0, "", nil, false, errMalformed
+	}
+	return ask, id, d.b[1:], d.b[0] == 1, nil
+}
+
+// decodeNumber takes the number off the body of an ask, answer or forget.
+func decodeNumber(b []byte) (n uint64, rest []byte, err error) {
+	n, used := binary.Uvarint(b)
+	if used <= 0 {
+		return 0, nil, errMalformed
+	}
+	return n, b[used:], nil
 }
 
 func appendRooms(b []byte, rooms []Room) []byte {

@@ -39,3 +39,19 @@ func FuzzDecodeInfos(f *testing.F) {
 		}
 	})
 }
+
+func FuzzDecodeAnswer(f *testing.F) {
+	f.Add(appendAnswer(nil, 7, "socket", []byte("yes"), true))
+	f.Add(appendAnswer(nil, 1<<40, "", nil, false))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		ask, id, body, ok, err := decodeAnswer(in)
+		if err != nil {
+			return
+		}
+		once := appendAnswer(nil, ask, id, body, ok)
+		ask2, id2, body2, ok2, err := decodeAnswer(once)
+		if err != nil || ask2 != ask || id2 != id || !bytes.Equal(body2, body) || ok2 != ok {
+			t.Errorf("%q encodes as %q, which does not come back (%v)", in, once, err)
+		}
+	})
+}

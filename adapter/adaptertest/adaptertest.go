@@ -30,12 +30,18 @@ func Run(t *testing.T, open func(t *testing.T) []adapter.Adapter) {
 		{"LeaveAndRemove", leaveAndRemove},
 		{"AddAgain", addAgain},
 		{"Receipts", receipts},
+		{"Ask", ask},
+		{"AskOneSocket", askOneSocket},
+		{"AskNobody", askNobody},
+		{"AskWhoGoes", askWhoGoes},
+		{"AskTheSilent", askTheSilent},
+		{"AskIsClosed", askIsClosed},
 		{"JoinAllAndLeaveAll", joinAllLeaveAll},
 		{"DisconnectAll", disconnectAll},
 		{"DisconnectFollowsEmit", disconnectFollowsEmit},
 		{"Fetch", fetch},
 		{"Count", count},
-		{"Volatile", volatile},
+		{"Flags", flags},
 		{"PayloadsAreOpaque", payloads},
 		{"IDs", ids},
 		{"UnknownSockets", unknownSockets},
@@ -328,11 +334,17 @@ func count(t *testing.T, c *cluster) {
 	}
 }
 
-func volatile(t *testing.T, c *cluster) {
+func flags(t *testing.T, c *cluster) {
 	s := c.sockets(3)
 	must(t, c.node(0).Broadcast(adapter.Target{}, &adapter.Packet{Data: []byte("x"), Volatile: true}))
 	c.settle(c.node(0))
-	w := []string{"volatile x"}
+	must(t, c.node(0).Broadcast(adapter.Target{}, &adapter.Packet{Data: []byte("x"), NoCompress: true}))
+	n, err := c.node(0).Deliver(adapter.Target{}, &adapter.Packet{Data: []byte("x"), Volatile: true, NoCompress: true}).Wait(c.ctx())
+	if err != nil || n != 3 {
+		t.Errorf("handed to %d, %v; want 3", n, err)
+	}
+	c.settle(c.node(0))
+	w := []string{"volatile x", "uncompressed x", "volatile uncompressed x"}
 	c.want(s, w, w, w)
 }
 
@@ -397,6 +409,9 @@ func closed(t *testing.T, c *cluster) {
 	a := c.node(0)
 	must(t, a.Close())
 	must(t, a.Close())
+	if _, err := a.Ask(c.ctx(), adapter.Target{}, &adapter.Packet{}); !errors.Is(err, adapter.ErrClosed) {
+		t.Errorf("Ask: got %v, want ErrClosed", err)
+	}
 	if err := a.Broadcast(adapter.Target{}, &adapter.Packet{}); !errors.Is(err, adapter.ErrClosed) {
 		t.Errorf("Broadcast: got %v, want ErrClosed", err)
 	}
