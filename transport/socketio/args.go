@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Args are the arguments of an event or acknowledgement as they came, not yet
@@ -25,24 +26,37 @@ func (a Args) Bind(dst ...any) error {
 	return nil
 }
 
-// A Raw is one value as a client sent it: JSON, with the binary attachments it
-// refers to. As an argument of Emit, or as a field of one, it is passed on as
-// it is, without having been decoded. The zero Raw is null.
+// A Raw is one value as a client sent it, in the form of the server's Parser:
+// with the default, JSON and the binary attachments it refers to. As an
+// argument of Emit it is passed on as it is, without having been decoded. As a
+// field of another value it is JSON, and binary stays binary. The zero Raw is
+// null.
 type Raw struct {
-	json        []byte
-	attachments [][]byte // what placeholders in json refer to; nil if there are none
+	data        []byte   // empty for null
+	attachments [][]byte // what placeholders in data refer to; nil if there are none
+	form        Form     // of data; nil for JSON
 }
 
-// RawJSON returns a Raw of valid JSON, which must not change afterwards.
+// RawJSON returns a Raw of JSON text, which must not change afterwards; it
+// fails if text is not valid.
 func RawJSON(text []byte) (Raw, error) {
 	if !json.Valid(text) {
 		return Raw{}, fmt.Errorf("socketio: not JSON")
 	}
-	return Raw{json: text}, nil
+	return Raw{data: validUTF8(text)}, nil
 }
 
-// Decode stores the value in dst, a pointer, by the rules of encoding/json;
-// binary goes into []byte, Binary or Raw.
+// rawBinary returns a Raw that is nothing but binary.
+func rawBinary(b []byte) Raw {
+	return Raw{data: wholePlaceholder, attachments: [][]byte{b}}
+}
+
+var wholePlaceholder = appendPlaceholder(nil, 0)
+
+// Decode stores the value in dst, a pointer, by the rules of encoding/json,
+// whatever the Parser. Binary goes into []byte, and within a value into Binary
+// and Raw; it is a Binary in an any, map[string]any or []any that dst points
+// to, but no field of type any can hold it.
 func (r Raw) Decode(dst any) error {
 	switch dst := dst.(type) {
 	case *Raw:
@@ -59,26 +73,44 @@ func (r Raw) Decode(dst any) error {
 			return nil
 		}
 	}
-	return json.Unmarshal(r.inline(), dst)
+	text, err := r.inline()
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, dst); err != nil {
+		return err
+	}
+	switch dst := dst.(type) {
+	case *any:
+		*dst = uninline(*dst)
+	case *map[string]any:
+		uninline(*dst)
+	case *[]any:
+		uninline(*dst)
+	}
+	return nil
 }
 
 // IsNull reports whether the value is null, or is not there.
-func (r Raw) IsNull() bool { return len(r.json) == 0 || string(r.json) == "null" }
+func (r Raw) IsNull() bool { return len(r.data) == 0 || r.form == nil && string(r.data) == "null" }
 
 // MarshalJSON implements json.Marshaler, so that a Raw may be part of what is
 // emitted.
-func (r Raw) MarshalJSON() ([]byte, error) { return r.inline(), nil }
+func (r Raw) MarshalJSON() ([]byte, error) { return r.inline() }
 
 // UnmarshalJSON implements json.Unmarshaler, so that a Raw may be part of what
 // is decoded.
 func (r *Raw) UnmarshalJSON(text []byte) error {
-	r.json, r.attachments = bytes.Clone(text), nil
+	*r = Raw{data: validUTF8(bytes.Clone(text))}
 	return nil
 }
 
 // splitArray returns the elements of a JSON array that is known to be valid.
 func splitArray(array []byte) []Raw {
-	var items []Raw
+	if len(array) == 0 {
+		return nil
+	}
+	items := make([]Raw, 0, 4)
 	depth, start, quoted := 0, 1, false
 	for i := 0; i < len(array); i++ {
 		c := array[i]
@@ -100,15 +132,26 @@ func splitArray(array []byte) []Raw {
 			depth--
 			if depth == 0 {
 				if item := bytes.TrimSpace(array[start:i]); len(item) > 0 {
-					items = append(items, Raw{json: item})
+					items = append(items, Raw{data: item})
 				}
 			}
 		case ',':
 			if depth == 1 {
-				items = append(items, Raw{json: bytes.TrimSpace(array[start:i])})
+				items = append(items, Raw{data: bytes.TrimSpace(array[start:i])})
 				start = i + 1
 			}
 		}
 	}
 	return items
+}
+
+// unquote returns what a JSON string says.
+func unquote(text []byte) (s string, err error) {
+	for _, c := range text[1 : len(text)-1] {
+		if c == '\\' || c >= utf8.RuneSelf {
+			err = json.Unmarshal(text, &s)
+			return s, err
+		}
+	}
+	return string(text[1 : len(text)-1]), nil
 }

@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
+	"strings"
 )
 
 // Binary is bytes that travel as a binary attachment, also inside a struct, a
@@ -41,6 +43,27 @@ func trimMark(s string) string {
 	return s
 }
 
+// uninline makes a Binary of each string in v that stands for one.
+func uninline(v any) any {
+	switch v := v.(type) {
+	case string:
+		if strings.HasPrefix(v, inlineMark) {
+			if data, err := base64.StdEncoding.DecodeString(trimMark(v)); err == nil {
+				return Binary(data)
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = uninline(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = uninline(v[key])
+		}
+	}
+	return v
+}
+
 func appendInline(b, data []byte) []byte {
 	b = append(b, '"')
 	b = append(b, inlineMark...)
@@ -48,38 +71,54 @@ func appendInline(b, data []byte) []byte {
 	return append(b, '"')
 }
 
-// inline returns r's JSON with each placeholder replaced by what it stands for.
-func (r Raw) inline() []byte {
-	if len(r.json) == 0 {
-		return []byte("null")
+// inline returns r as JSON with each placeholder replaced by what it stands for.
+func (r Raw) inline() ([]byte, error) {
+	switch {
+	case len(r.data) == 0:
+		return []byte("null"), nil
+	case r.form != nil:
+		return r.form.AppendJSON(nil, r.data)
+	case r.attachments == nil:
+		return r.data, nil
 	}
-	if r.attachments == nil {
-		return r.json
-	}
-	return replacePlaceholders(r.json, func(b []byte, num int) []byte {
+	return replacePlaceholders(r.data, func(b []byte, num int) []byte {
 		return appendInline(b, r.attachments[num])
-	})
+	}), nil
 }
 
 // binary returns the attachment that r is, if it is nothing else.
 func (r Raw) binary() ([]byte, bool) {
 	if r.attachments != nil {
-		if start, end, num, ok := nextPlaceholder(r.json, 0); ok && start == 0 && end == len(r.json) {
+		if bytes.Equal(r.data, wholePlaceholder) {
+			return r.attachments[0], true
+		}
+		if start, end, num, ok := nextPlaceholder(r.data, 0); ok && start == 0 && end == len(r.data) {
 			return r.attachments[num], true
 		}
 		return nil, false
 	}
-	if bytes.HasPrefix(r.json, []byte(`"`+inlineMark)) {
-		data, err := base64.StdEncoding.AppendDecode(nil, r.json[1+len(inlineMark):len(r.json)-1])
-		return data, err == nil
+	if r.form != nil {
+		return nil, false
 	}
-	return nil, false
+	return BinaryIn(r.data)
 }
+
+// BinaryIn returns the bytes that a JSON string holds if Binary.MarshalJSON
+// made it, for a Parser that makes binary of such strings.
+func BinaryIn(text []byte) (data []byte, ok bool) {
+	if !bytes.HasPrefix(text, quotedMark) || len(text) == len(quotedMark) {
+		return nil, false
+	}
+	data, err := base64.StdEncoding.AppendDecode([]byte{}, text[len(quotedMark):len(text)-1])
+	return data, err == nil
+}
+
+var quotedMark = []byte(`"` + inlineMark)
 
 // extractInline appends text to b with each marked string replaced by a
 // placeholder, and the bytes it held to attachments.
 func extractInline(b, text []byte, attachments [][]byte) ([]byte, [][]byte) {
-	mark := []byte(`"` + inlineMark)
+	mark := quotedMark
 	for {
 		i := bytes.Index(text, mark)
 		if i < 0 {
@@ -151,6 +190,11 @@ func nextPlaceholder(text []byte, from int) (start, end, num int, ok bool) {
 const maxPlaceholder = 128
 
 func placeholder(object []byte) (num int, ok bool) {
+	if digits, ok := bytes.CutPrefix(object, []byte(`{"_placeholder":true,"num":`)); ok {
+		if n, err := decimal(digits[:len(digits)-1], math.MaxInt32); err == nil {
+			return int(n), true
+		}
+	}
 	if !bytes.Contains(object, []byte(`"_placeholder"`)) {
 		return 0, false
 	}
@@ -164,24 +208,66 @@ func placeholder(object []byte) (num int, ok bool) {
 	return *p.Num, true
 }
 
-// attach gives a packet's arguments its attachments, once they are all here,
-// and fails if a placeholder refers to none of them.
+// attach gives a packet's arguments its attachments, once they are all here.
+//
+// A placeholder that is no proper one is refused: passed on, it would be an
+// error to every client that gets it. So are more placeholders than there are
+// attachments, which no encoder writes: many that name the same one would make
+// a small packet large.
 func attach(args []Raw, attachments [][]byte) error {
+	left := len(attachments)
 	for i := range args {
-		found := false
-		for from := 0; ; {
-			_, end, num, ok := nextPlaceholder(args[i].json, from)
+		found := 0
+		for from := 0; ; found++ {
+			_, end, num, ok := nextPlaceholder(args[i].data, from)
 			if !ok {
 				break
 			}
-			if num < 0 || num >= len(attachments) {
+			left--
+			if num < 0 || num >= len(attachments) || left < 0 {
 				return fmt.Errorf("%w: illegal attachments", errPacket)
 			}
-			found, from = true, end
+			from = end
 		}
-		if found {
+		if placeholderKeys(args[i].data) != found {
+			return fmt.Errorf("%w: illegal attachments", errPacket)
+		}
+		if found > 0 {
 			args[i].attachments = attachments
 		}
 	}
 	return nil
+}
+
+// placeholderKeys counts the keys "_placeholder" in valid JSON.
+func placeholderKeys(text []byte) (n int) {
+	for i := 0; i < len(text); i++ {
+		if text[i] != '"' {
+			continue
+		}
+		start, escaped := i, false
+		for i++; i < len(text) && text[i] != '"'; i++ {
+			if text[i] == '\\' {
+				escaped = true
+				i++
+			}
+		}
+		if i >= len(text) {
+			break // what another's Form took for JSON
+		}
+		token := text[start : i+1]
+		if after := bytes.TrimLeft(text[i+1:], " \t\r\n"); len(after) == 0 || after[0] != ':' {
+			continue
+		}
+		key := string(token)
+		if escaped {
+			if s, err := unquote(token); err == nil {
+				key = `"` + s + `"`
+			}
+		}
+		if key == `"_placeholder"` {
+			n++
+		}
+	}
+	return n
 }

@@ -1,8 +1,9 @@
 package socketio
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,14 +19,18 @@ import (
 type client struct {
 	server  *Server
 	session *engineio.Session
-	timer   *time.Timer // closes a session that joins no namespace
+	v3      bool            // it speaks Socket.IO protocol v4, over Engine.IO v3
+	timer   *time.Timer     // closes a session that joins no namespace
+	ctx     context.Context // ours, not a caller's: ends with the session
+	cancel  context.CancelFunc
 
-	// Touched by Message and Closed only, which are called one at a time.
-	pending     *packet
-	attachments [][]byte
+	// Used by Message and Closed only, which are called one at a time.
+	decoder Decoder
+	forced  bool // we close the session: what still comes is dropped
 
 	mu      sync.Mutex // guards all below
 	sockets map[string]*Socket
+	joined  uint64 // number of sockets that there were
 	closed  bool
 }
 
@@ -35,8 +40,12 @@ var (
 )
 
 func newClient(server *Server, session *engineio.Session) *client {
-	c := &client{server: server, session: session, sockets: make(map[string]*Socket)}
+	c := &client{server: server, session: session, decoder: server.opts.Parser.NewDecoder(), sockets: make(map[string]*Socket)}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.timer = time.AfterFunc(server.opts.ConnectTimeout, c.timeout)
+	if c.v3 = server.protocolOf(session) == 3; c.v3 {
+		c.connect("/", Raw{}) // it takes that for granted
+	}
 	return c
 }
 
@@ -54,84 +63,84 @@ func (c *client) timeout() {
 
 // Message implements engineio.Receiver. An error closes the session.
 func (c *client) Message(binary bool, data []byte) error {
-	if binary {
-		return c.attachment(data)
+	if c.forced {
+		return nil
 	}
-	if c.pending != nil {
-		return fmt.Errorf("%w: text between attachments", errPacket)
+	err := c.message(binary, data)
+	if err == nil {
+		return nil
 	}
-	p, err := decodePacket(data, c.server.opts.MaxAttachments)
-	if err != nil {
+	if f := c.server.opts.Hooks.Violation; f != nil {
+		f(err)
+	}
+	c.server.logger.Debug("protocol violation", "error", err)
+	if errors.Is(err, errState) {
+		c.forced = true
+		c.session.Close()
+		return nil
+	}
+	return err
+}
+
+func (c *client) message(binary bool, data []byte) error {
+	p, err := c.decoder.Decode(binary, data)
+	if p == nil || err != nil {
 		return err
 	}
-	if p.attachments > 0 {
-		c.pending = &p
-		return nil
-	}
-	return c.receive(p, nil)
+	return c.receive(p)
 }
 
-func (c *client) attachment(data []byte) error {
-	if c.pending == nil {
-		return fmt.Errorf("%w: attachment of no packet", errPacket)
+// receive handles a complete packet.
+func (c *client) receive(p *Packet) error {
+	if c.v3 {
+		splitQuery(p)
 	}
-	c.attachments = append(c.attachments, data)
-	if len(c.attachments) < c.pending.attachments {
-		return nil
-	}
-	p, attachments := *c.pending, c.attachments
-	c.pending, c.attachments = nil, nil
-	return c.receive(p, attachments)
-}
-
-// receive handles a complete packet. State violations close the connection,
-// as Node's Client.ondecoded does.
-func (c *client) receive(p packet, attachments [][]byte) error {
-	if p.typ == typeConnect {
-		return c.connect(p)
+	if p.Type == TypeConnect {
+		var auth Raw
+		if len(p.Args) > 0 {
+			auth = p.Args[0]
+		}
+		return c.connect(p.Namespace, auth)
 	}
 	c.mu.Lock()
-	s := c.sockets[p.namespace]
+	s := c.sockets[p.Namespace]
 	c.mu.Unlock()
-	isAck := p.typ == typeAck || p.typ == typeBinaryAck
+	isAck := p.Type == TypeAck
 	if s == nil {
 		if isAck {
 			return nil // a late one, from before a reconnection
 		}
-		return fmt.Errorf("%w: not in namespace %.64q", errPacket, p.namespace)
+		return fmt.Errorf("%w: not in namespace %.64q", errState, p.Namespace)
 	}
 	switch s.settled() {
 	case disconnected:
 		return nil // it was under way when we disconnected the socket
 	case connecting:
-		return fmt.Errorf("%w: not yet in namespace %.64q", errPacket, p.namespace)
+		return fmt.Errorf("%w: not yet in namespace %.64q", errState, p.Namespace)
 	}
-	if p.typ == typeDisconnect {
+	if p.Type == TypeDisconnect {
 		c.forget(s)
 		s.end(ReasonClient)
 		return nil
 	}
-	if p.typ == typeConnectError {
-		return fmt.Errorf("%w: CONNECT_ERROR from a client", errPacket)
-	}
-	args := splitArray(p.payload)
-	if err := attach(args, attachments); err != nil {
-		return err
+	if p.Type == TypeConnectError {
+		return fmt.Errorf("%w: CONNECT_ERROR from a client", errState)
 	}
 	if isAck {
-		if ack := s.takeAck(p.id); ack != nil {
-			ack <- args // has room for it
+		if ack := s.takeAck(p.ID); ack != nil {
+			s.namespace.count(c.server.opts.Hooks.AckReceived)
+			ack(p.Args, true)
 		}
 		return nil
 	}
-	if len(p.payload) == 0 {
+	if p.Args == nil {
 		return nil // tolerated, as by Node
 	}
-	name, err := eventName(args)
+	name, err := eventName(p.Args)
 	if err != nil {
 		return err
 	}
-	s.receive(&Event{Name: name, Args: args[1:], socket: s, id: p.id})
+	s.receive(&Event{Name: name, Args: p.Args[1:], socket: s, id: p.ID})
 	return nil
 }
 
@@ -141,50 +150,73 @@ func eventName(args Args) (string, error) {
 	if len(args) == 0 {
 		return "", fmt.Errorf("%w: event without a name", errPacket)
 	}
-	var name string
-	first := args[0].json
-	if err := json.Unmarshal(first, &name); err != nil {
-		if _, err := strconv.ParseFloat(string(first), 64); err != nil {
+	if args[0].attachments != nil {
+		return "", fmt.Errorf("%w: event name is binary", errPacket)
+	}
+	text, err := args[0].inline()
+	if err != nil {
+		return "", err
+	}
+	if len(text) < 2 || text[0] != '"' {
+		if _, err := strconv.ParseFloat(string(text), 64); err != nil {
 			return "", fmt.Errorf("%w: event name is neither a string nor a number", errPacket)
 		}
-		return string(first), nil
+		return string(text), nil
 	}
-	if reserved[name] || string(first) == "null" {
+	name, err := unquote(text)
+	if err != nil {
+		return "", fmt.Errorf("%w: event name: %w", errPacket, err)
+	}
+	if reserved[name] {
 		return "", fmt.Errorf("%w: reserved event name", errPacket)
 	}
 	return name, nil
 }
 
 // connect answers a CONNECT packet.
-func (c *client) connect(p packet) error {
-	namespace := c.server.lookup(p.namespace)
-	if namespace == nil {
-		refusal := connectError{Message: "Invalid namespace"}
-		c.session.Send(encodeObject(typeConnectError, p.namespace, refusal).frames())
-		return nil
-	}
-	s := &Socket{
-		id:        namespace.adapter.NewID(),
-		namespace: namespace,
-		client:    c,
-		handshake: newHandshake(c.session.Handshake(), p.payload),
-	}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+func (c *client) connect(name string, auth Raw) error {
 	c.mu.Lock()
-	if old := c.sockets[p.namespace]; old != nil && old.state.Load() != disconnected {
-		c.mu.Unlock()
-		s.cancel()
-		return fmt.Errorf("%w: second CONNECT", errPacket)
-	}
-	c.sockets[p.namespace] = s
-	closed := c.closed
+	old, closed := c.sockets[name], c.closed
 	c.mu.Unlock()
 	if closed { // by us, with packets still coming in
-		s.cancel()
+		return nil
+	}
+	if old != nil && old.state.Load() != disconnected {
+		return fmt.Errorf("%w: second CONNECT", errState)
+	}
+	handshake := newHandshake(c.session.Handshake(), auth)
+	namespace, err := c.server.enter(c.ctx, name, handshake)
+	if err != nil {
+		if f := c.server.opts.Hooks.Refused; f != nil {
+			f(name, err)
+		}
+		c.refuse(name, connectError{Message: "Invalid namespace"})
+		return nil
+	}
+	s := newSocket(c, namespace, handshake)
+	c.mu.Lock()
+	closed = c.closed
+	if !closed {
+		c.joined++
+		s.order = c.joined
+		c.sockets[name] = s // only we, called one at a time, put sockets in
+	}
+	c.mu.Unlock()
+	if closed {
+		s.end(ReasonServer)
 		return nil
 	}
 	s.inbox.push(&c.server.wg, true, s.start)
 	return nil
+}
+
+// refuse answers a CONNECT packet with an error.
+func (c *client) refuse(namespace string, err connectError) {
+	var payload any = err
+	if c.v3 {
+		payload = err.bare()
+	}
+	c.session.Send(encodeObject(c.server.opts.Parser, TypeConnectError, namespace, payload).frames())
 }
 
 // forget makes room for a new socket in s's namespace.
@@ -199,18 +231,20 @@ func (c *client) forget(s *Socket) {
 // Ended implements engineio.Ender: handlers that wait for their ctx return, and
 // Message can, and Closed follows.
 func (c *client) Ended() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.sockets {
-		s.cancel()
-	}
+	c.cancel() // and all sockets' with it
 }
 
 // Closed implements engineio.Receiver.
 func (c *client) Closed(reason engineio.Reason, _ error) {
+	c.cancel()
 	why := Reason(reason)
-	if c.server.closing.Load() && reason == engineio.ReasonForcedClose {
-		why = ReasonShutdown
+	if reason == engineio.ReasonForcedClose {
+		switch {
+		case c.forced:
+			why = ReasonForced
+		case c.server.closing.Load():
+			why = ReasonShutdown
+		}
 	}
 	for _, s := range c.close() {
 		s.end(why)
@@ -225,11 +259,12 @@ func (c *client) disconnect() {
 	c.session.Close()
 }
 
-// close takes no further socket and returns those there are.
+// close takes no further socket and returns those there are, in the order in
+// which they came.
 func (c *client) close() []*Socket {
 	c.timer.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	return slices.Collect(maps.Values(c.sockets))
+	return slices.SortedFunc(maps.Values(c.sockets), func(a, b *Socket) int { return cmp.Compare(a.order, b.order) })
 }

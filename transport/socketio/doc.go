@@ -1,5 +1,6 @@
 // Package socketio is a Socket.IO server: unmodified Socket.IO clients (protocol
-// v5: 3.x and 4.x) connect to it, over WebSocket or HTTP long-polling.
+// v5: 3.x and 4.x) connect to it, over WebSocket or HTTP long-polling, and so
+// do clients of 2.x where Engine.IO v3 is allowed.
 //
 // A [Server] is an http.Handler. Handlers are registered once for a
 // [Namespace], not for each socket:
@@ -23,23 +24,72 @@
 //
 // [On] and [Reply] decode an event's first argument into a type of yours;
 // [Namespace.Handle] gives all arguments as they came. What is only passed on
-// need not be decoded: a [Raw] is JSON, and the binary that belongs to it,
-// untouched. [Binary], and []byte as an argument of its own, travel as binary
-// attachments.
+// need not be decoded: a [Raw] is what the client sent, binary included,
+// untouched. [Binary], and []byte as an argument of its own, travel as binary.
 //
 // What a handler returns is the acknowledgement if the client asked for one:
 // nil acknowledges, an [*Error] is told to the client as {ok: false, error:
 // {code, message}}, and of any other error the client learns only that there
 // was one.
 //
+// Middlewares stand before: those of Use decide who is let in, those of
+// UseEvent which events go on. OnAny and OnAnyOutgoing see every event that
+// comes and goes. All of them are told the socket; what is to hold for one
+// socket alone is decided there.
+//
+// # Acknowledgements of clients
+//
+// [Socket.EmitWithAck] asks one client, [Emitter.EmitWithAck] any choice of
+// clients on all nodes, and ctx is the timeout:
+//
+//	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+//	defer cancel()
+//	votes, err := socketio.EmitWithAcks[int](ctx, chat.To("lobby"), "vote", question)
+//
+// Such a broadcast ends when all have answered. Who disconnects, and the
+// clients of a node that goes down, are not waited for. The answers there are
+// come in any case; an *adapter.PartialError in the error counts the missing
+// ones, node by node, with the reason.
+//
+// # Namespaces on demand
+//
+// [Server.Of] makes a namespace; [Server.OfRegexp] and [Server.OfFunc] let
+// clients make them, with the middlewares and handlers of the
+// [ParentNamespace]. Their names are the clients' choice, so there is a bound
+// (Options.MaxNamespaces), and Options.CleanupEmptyNamespaces drops those that
+// are empty again.
+//
+// # Parsers
+//
+// What travels is JSON and binary attachments, as clients expect by default;
+// with Options.Parser it is [MessagePack], or a [Parser] of the application's.
+// Handlers do not see which: the types that they decode into and emit are
+// those of encoding/json, and its struct tags hold.
+//
 // # Order
 //
 // The events of one socket are handled one at a time, in the client's order.
-// What one goroutine sends reaches each client in its order, whatever it is: a
-// broadcast, an emit, an acknowledgement, a disconnection. A socket that has
-// joined a room gets the next broadcast to it. What two goroutines send at the
-// same time may come in either order, and in a different one at different
-// clients.
+// What one goroutine does reaches each client in its order, whatever it is and
+// on whichever node the client is:
+//
+//   - a broadcast, and an emit after it;
+//   - an emit, and a disconnection after it, of one socket or of many;
+//   - an emit, and an acknowledgement after it;
+//   - a join, and a broadcast to the room after it: the socket gets it. The
+//     same holds for SocketsJoin, and for Leave and SocketsLeave.
+//
+// What two goroutines send at the same time may come in either order, and in a
+// different one at different clients.
+//
+// # Ends
+//
+// OnDisconnect's functions are told a [Reason]: that the client left or was put
+// out of the namespace ([ReasonClient], [ReasonServer]), or why the connection
+// ended: "transport close" (by the client), "transport error" (it failed, or
+// the client was too slow or broke a rule of the transport), "ping timeout",
+// "parse error" (the client sent what is no packet), [ReasonForced] (it sent a
+// packet that is out of place: for a namespace that it is not in, say) or
+// [ReasonShutdown].
 //
 // # Guarantees
 //

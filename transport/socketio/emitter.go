@@ -11,9 +11,10 @@ import (
 // is a value: every method returns a new one, and one may be kept and used by
 // many goroutines.
 type Emitter struct {
-	namespace *Namespace
-	target    adapter.Target
-	volatile  bool
+	namespace  *Namespace
+	target     adapter.Target
+	volatile   bool
+	noCompress bool
 }
 
 // To adds the members of rooms to the sockets chosen; without any To all are.
@@ -42,6 +43,13 @@ func (e Emitter) Local() Emitter {
 // it: one that is slow, or between two polls.
 func (e Emitter) Volatile() Emitter {
 	e.volatile = true
+	return e
+}
+
+// Compress says whether events are worth compressing on connections that do;
+// by default they are.
+func (e Emitter) Compress(on bool) Emitter {
+	e.noCompress = !on
 	return e
 }
 
@@ -75,11 +83,11 @@ func (e Emitter) Deliver(event string, args ...any) (*adapter.Receipt, error) {
 }
 
 func (e Emitter) packet(event string, args []any) (*adapter.Packet, error) {
-	encoded, err := encodeEvent(e.namespace.name, noID, event, args)
+	encoded, err := encodeEvent(e.namespace.server.opts.Parser, e.namespace.name, NoID, event, args)
 	if err != nil {
 		return nil, err
 	}
-	return &adapter.Packet{Data: encoded.data(), Volatile: e.volatile}, nil
+	return &adapter.Packet{Data: encoded.data(), Volatile: e.volatile, NoCompress: e.noCompress}, nil
 }
 
 // Count returns the number of sockets chosen. If nodes did not answer before

@@ -4,78 +4,179 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/carillonhq/carillon/transport"
 )
 
-// encoded is a packet as it goes to a client: text, then binary frames. The
-// text begins with the 4 of an Engine.IO message.
-type encoded struct {
-	text        []byte
-	attachments [][]byte
-}
+// encoded is a packet as it goes to a client.
+type encoded []transport.Frame
 
-// encodeEvent encodes an event; id is noID where no acknowledgement is wanted.
-func encodeEvent(namespace string, id uint64, event string, args []any) (encoded, error) {
+// encodeEvent encodes an event; id is NoID where no acknowledgement is wanted.
+func encodeEvent(p Parser, namespace string, id uint64, event string, args []any) (encoded, error) {
 	if reserved[event] {
-		return encoded{}, fmt.Errorf("emit %q: %w", event, ErrReserved)
+		return nil, fmt.Errorf("emit %q: %w", event, ErrReserved)
 	}
-	name, err := json.Marshal(event)
+	name := appendQuoted(make([]byte, 0, len(event)+2), strings.ToValidUTF8(event, "\uFFFD"))
+	k := newPacket(TypeEvent, namespace, id)
+	k.Args = append(k.Args, Raw{data: name})
+	e, err := encodeArgs(p, k, args)
 	if err != nil {
-		return encoded{}, fmt.Errorf("emit %q: %w", event, err)
-	}
-	e, err := encodeArray(typeEvent, namespace, id, name, args)
-	if err != nil {
-		return encoded{}, fmt.Errorf("emit %q: %w", event, err)
+		return nil, fmt.Errorf("emit %q: %w", event, err)
 	}
 	return e, nil
 }
 
-// encodeArray encodes an event or acknowledgement, whose payload is an array
-// of first, if there is one, and args.
-func encodeArray(typ packetType, namespace string, id uint64, first []byte, args []any) (encoded, error) {
-	payload := make([]byte, 0, 256)
-	payload = append(payload, '[')
-	payload = append(payload, first...)
-	var attachments [][]byte
-	for i, arg := range args {
-		if i > 0 || first != nil {
-			payload = append(payload, ',')
-		}
-		var err error
-		if payload, attachments, err = appendArg(payload, attachments, arg); err != nil {
-			return encoded{}, fmt.Errorf("argument %d: %w", i+1, err)
-		}
-	}
-	payload = append(payload, ']')
-	if len(attachments) > 0 {
-		typ += typeBinaryEvent - typeEvent
-	}
-	text := make([]byte, 0, len(payload)+len(namespace)+32)
-	text = appendHeader(text, typ, len(attachments), namespace, id)
-	return encoded{append(text, payload...), attachments}, nil
+// encodeAck encodes an acknowledgement.
+func encodeAck(p Parser, namespace string, id uint64, args []any) (encoded, error) {
+	return encodeArgs(p, newPacket(TypeAck, namespace, id), args)
 }
 
-func appendArg(b []byte, attachments [][]byte, arg any) ([]byte, [][]byte, error) {
-	switch arg := arg.(type) {
-	case []byte:
-		return appendPlaceholder(b, len(attachments)), append(attachments, arg), nil
-	case Binary:
-		return appendPlaceholder(b, len(attachments)), append(attachments, arg), nil
-	case Raw:
-		if arg.attachments != nil {
-			b = append(b, replacePlaceholders(arg.json, func(b []byte, num int) []byte {
-				b = appendPlaceholder(b, len(attachments))
-				attachments = append(attachments, arg.attachments[num])
-				return b
-			})...)
-			return b, attachments, nil
+// newPacket returns a Packet that has room for a name and an argument.
+func newPacket(typ PacketType, namespace string, id uint64) *Packet {
+	k := new(struct {
+		Packet
+		args [2]Raw
+	})
+	k.Packet = Packet{typ, namespace, id, k.args[:0]}
+	return &k.Packet
+}
+
+// encodeArgs encodes k with args behind those that it has.
+func encodeArgs(p Parser, k *Packet, args []any) (encoded, error) {
+	for i, arg := range args {
+		r, err := rawOf(arg)
+		if err != nil {
+			return nil, fmt.Errorf("argument %d: %w", i+1, err)
 		}
-		b, attachments = extractInline(b, arg.inline(), attachments)
+		k.Args = append(k.Args, r)
+	}
+	return p.Encode(k)
+}
+
+// encodeObject encodes a packet whose payload is one value or, for nil, none.
+func encodeObject(p Parser, typ PacketType, namespace string, payload any) encoded {
+	k := &Packet{Type: typ, Namespace: namespace, ID: NoID}
+	if payload != nil {
+		r, err := rawOf(payload)
+		if err != nil { // of data in an application's Error
+			r = internalError
+		}
+		k.Args = []Raw{r}
+	}
+	e, err := p.Encode(k)
+	if err != nil && payload != nil { // of the same, where the Parser has bounds
+		k.Args = []Raw{internalError}
+		e, err = p.Encode(k)
+	}
+	if err != nil {
+		return nil
+	}
+	return e
+}
+
+var internalError = Raw{data: []byte(`{"message":"internal error"}`)}
+
+// rawOf encodes a Go value.
+func rawOf(v any) (Raw, error) {
+	switch v := v.(type) {
+	case Raw:
+		return v, nil
+	case []byte:
+		return rawBinary(v), nil
+	case Binary:
+		return rawBinary(v), nil
+	}
+	text, err := json.Marshal(v)
+	return Raw{data: validUTF8(text)}, err
+}
+
+// validUTF8 returns text with what is not UTF-8 replaced. Neither json.Valid
+// nor json.Marshal (of a json.RawMessage) looks, but browsers do: they close a
+// connection that brings them such a text.
+func validUTF8(text []byte) []byte {
+	if utf8.Valid(text) {
+		return text
+	}
+	return bytes.ToValidUTF8(text, []byte("\uFFFD"))
+}
+
+// appendQuoted appends s, which is UTF-8, as JSON.
+func appendQuoted[S string | []byte](b []byte, s S) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	from := 0
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			b = append(b, s[from:i]...)
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			from = i + 1
+		}
+	}
+	b = append(b, s[from:]...)
+	return append(b, '"')
+}
+
+// Encode implements Parser.
+func (p jsonParser) Encode(k *Packet) ([]transport.Frame, error) {
+	size := len(k.Namespace) + 32
+	for _, r := range k.Args {
+		size += len(r.data) + 1
+	}
+	text := appendHeader(make([]byte, 0, size), k.Type, 0, k.Namespace, k.ID)
+	header := len(text)
+	list := k.Type == TypeEvent || k.Type == TypeAck
+	if list {
+		text = append(text, '[')
+	}
+	var attachments [][]byte
+	for i, r := range k.Args {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		var err error
+		if text, attachments, err = appendRaw(text, attachments, r); err != nil {
+			return nil, err
+		}
+	}
+	if list {
+		text = append(text, ']')
+	}
+	if len(attachments) == 0 {
+		return []transport.Frame{{Data: text}}, nil
+	}
+	if placeholderKeys(text[header:]) != len(attachments) {
+		return nil, errPlaceholder
+	}
+	typ := k.Type + typeBinaryEvent - TypeEvent
+	whole := appendHeader(make([]byte, 0, len(text)+8), typ, len(attachments), k.Namespace, k.ID)
+	frames := make([]transport.Frame, 1, 1+len(attachments))
+	frames[0].Data = append(whole, text[header:]...)
+	for _, a := range attachments {
+		frames = append(frames, transport.Frame{Binary: true, Data: a})
+	}
+	return frames, nil
+}
+
+// errPlaceholder refuses what the receiving client could not tell from binary,
+// and would end its connection for.
+var errPlaceholder = errors.New(`socketio: a key "_placeholder" beside binary`)
+
+// appendRaw appends r's JSON to b, and its binary to attachments.
+func appendRaw(b []byte, attachments [][]byte, r Raw) ([]byte, [][]byte, error) {
+	if r.attachments != nil {
+		b = append(b, replacePlaceholders(r.data, func(b []byte, num int) []byte {
+			b = appendPlaceholder(b, len(attachments))
+			attachments = append(attachments, r.attachments[num])
+			return b
+		})...)
 		return b, attachments, nil
 	}
-	text, err := json.Marshal(arg)
+	text, err := r.inline()
 	if err != nil {
 		return b, attachments, err
 	}
@@ -83,45 +184,46 @@ func appendArg(b []byte, attachments [][]byte, arg any) ([]byte, [][]byte, error
 	return b, attachments, nil
 }
 
-// encodeObject encodes a packet whose payload is one value or, for nil, none.
-func encodeObject(typ packetType, namespace string, payload any) encoded {
-	text := appendHeader(nil, typ, 0, namespace, noID)
-	if payload != nil {
-		b, err := json.Marshal(payload)
-		if err != nil { // of data in an application's Error
-			b = []byte(`{"message":"internal error"}`)
-		}
-		text = append(text, b...)
+// appendHeader appends all of a packet's text that precedes its payload,
+// behind the digit of an Engine.IO message.
+func appendHeader(b []byte, typ PacketType, attachments int, namespace string, id uint64) []byte {
+	b = append(b, '4', '0'+byte(typ))
+	if attachments > 0 {
+		b = strconv.AppendInt(b, int64(attachments), 10)
+		b = append(b, '-')
 	}
-	return encoded{text: text}
+	if namespace != "/" {
+		b = append(b, namespace...)
+		b = append(b, ',')
+	}
+	if id != NoID {
+		b = strconv.AppendUint(b, id, 10)
+	}
+	return b
 }
 
 // frames returns the packet as its clients' connections take it.
-func (e encoded) frames() *transport.Frames {
-	if len(e.attachments) == 0 {
-		return transport.NewFrames(transport.Frame{Data: e.text})
-	}
-	parts := make([]transport.Frame, 0, 1+len(e.attachments))
-	parts = append(parts, transport.Frame{Data: e.text})
-	for _, a := range e.attachments {
-		parts = append(parts, transport.Frame{Binary: true, Data: a})
-	}
-	return transport.NewFrames(parts...)
-}
+func (e encoded) frames() *transport.Frames { return transport.NewFrames(e...) }
 
-// data returns the packet as an adapter.Packet carries it: the number of
-// attachments, then the text; with attachments the text and each of them
-// follow their length (all numbers are uvarints).
+// data returns the packet as an adapter.Packet carries it. One text is 0 and
+// the text. Anything else is the number of frames, and each of them behind
+// twice its length, plus one if it is binary (all numbers are uvarints).
 func (e encoded) data() []byte {
-	if len(e.attachments) == 0 {
-		return append([]byte{0}, e.text...)
+	size := 1 + binary.MaxVarintLen32
+	for _, f := range e {
+		size += len(f.Data) + binary.MaxVarintLen32
 	}
-	b := binary.AppendUvarint(nil, uint64(len(e.attachments)))
-	b = binary.AppendUvarint(b, uint64(len(e.text)))
-	b = append(b, e.text...)
-	for _, a := range e.attachments {
-		b = binary.AppendUvarint(b, uint64(len(a)))
-		b = append(b, a...)
+	if len(e) == 1 && !e[0].Binary {
+		return append(append(make([]byte, 0, size), 0), e[0].Data...)
+	}
+	b := binary.AppendUvarint(make([]byte, 0, size), uint64(len(e)))
+	for _, f := range e {
+		head := uint64(len(f.Data)) << 1
+		if f.Binary {
+			head |= 1
+		}
+		b = binary.AppendUvarint(b, head)
+		b = append(b, f.Data...)
 	}
 	return b
 }
@@ -131,39 +233,27 @@ func (e encoded) data() []byte {
 func decodeData(b []byte) (e encoded, ok bool) {
 	n, used := binary.Uvarint(b)
 	if used <= 0 || n > uint64(len(b)) {
-		return e, false
+		return nil, false
 	}
 	b = b[used:]
 	if n == 0 {
-		e.text = b
-		return e, bytes.HasPrefix(b, []byte{'4'})
+		return encoded{{Data: b}}, isMessage(b)
 	}
-	take := func() (part []byte) {
-		size, used := binary.Uvarint(b)
-		if used <= 0 || size > uint64(len(b)-used) {
-			ok = false
-			return nil
-		}
-		part, b = b[used:used+int(size)], b[used+int(size):]
-		return part
-	}
-	ok = true
-	e.text = take()
-	e.attachments = make([][]byte, 0, n)
+	e = make(encoded, 0, n)
 	for range n {
-		if e.attachments = append(e.attachments, take()); !ok {
-			return encoded{}, false
+		head, used := binary.Uvarint(b)
+		if used <= 0 || head>>1 > uint64(len(b)-used) {
+			return nil, false
 		}
+		end := used + int(head>>1)
+		f := transport.Frame{Binary: head&1 == 1, Data: b[used:end]}
+		if !f.Binary && !isMessage(f.Data) {
+			return nil, false
+		}
+		e, b = append(e, f), b[end:]
 	}
-	return e, len(b) == 0 && bytes.HasPrefix(e.text, []byte{'4'})
+	return e, len(b) == 0
 }
 
-// sharedFrames is what adapter.Packet.Shared makes of its data: nil if it is
-// malformed.
-func sharedFrames(data []byte) any {
-	e, ok := decodeData(data)
-	if !ok {
-		return nil
-	}
-	return e.frames()
-}
+// isMessage reports whether a text frame is an Engine.IO message.
+func isMessage(text []byte) bool { return len(text) > 0 && text[0] == '4' }

@@ -17,9 +17,21 @@ var (
 	// ErrClosed says that the Server was closed.
 	ErrClosed = errors.New("socketio: server closed")
 
-	// errPacket marks what a client sent against the protocol; it is wrapped
-	// with what was wrong, and ends the connection.
+	// ErrNoNamespace says that a client asked for a namespace that does not
+	// exist and that no parent wants; the client is told "Invalid namespace".
+	ErrNoNamespace = errors.New("socketio: no such namespace")
+
+	// ErrTooManyNamespaces says that a client asked for a dynamic namespace
+	// beyond Options.MaxNamespaces.
+	ErrTooManyNamespaces = errors.New("socketio: too many namespaces")
+
+	// errPacket marks what no client may send; it is wrapped with what was
+	// wrong, and ends the connection as a parse error.
 	errPacket = errors.New("socketio: invalid packet")
+
+	// errState marks what a client may send, but not now. It ends the
+	// connection as a forced server close, as Node's Client.ondecoded does.
+	errState = errors.New("socketio: packet out of place")
 )
 
 // An Error is one that the client may see: returned from a middleware, it is

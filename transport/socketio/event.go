@@ -24,13 +24,13 @@ type Event struct {
 	Args Args
 
 	socket   *Socket
-	id       uint64 // of the acknowledgement, or noID
+	id       uint64 // of the acknowledgement, or NoID
 	acked    atomic.Bool
 	deferred bool // touched by the handler, and read after it
 }
 
 // WantsAck reports whether the client waits for an acknowledgement.
-func (e *Event) WantsAck() bool { return e.id != noID }
+func (e *Event) WantsAck() bool { return e.id != NoID }
 
 // Bind decodes the arguments into dst as Args.Bind does. Its error is for the
 // client: an *Error of code "invalid" that says which value is wrong.
@@ -64,12 +64,16 @@ func (e *Event) Ack(args ...any) error {
 	if !e.WantsAck() || e.acked.Swap(true) {
 		return nil
 	}
-	packet, err := encodeArray(typeAck, e.socket.namespace.name, e.id, nil, args)
+	packet, err := encodeAck(e.socket.parser(), e.socket.namespace.name, e.id, args)
 	if err != nil {
 		e.acked.Store(false) // the handler may still return it as an error
 		return fmt.Errorf("ack %q: %w", e.Name, err)
 	}
-	return e.socket.send(packet.frames())
+	if err := e.socket.send(packet.frames()); err != nil {
+		return err
+	}
+	e.socket.namespace.count(e.socket.namespace.hooks().AckSent)
+	return nil
 }
 
 // Defer leaves the acknowledgement to a later call of Ack: the return of the
@@ -81,37 +85,11 @@ func (e *Event) Fail(err error) {
 	public, known := asError(err)
 	if !known {
 		e.socket.logger().Error("event handler failed", "event", e.Name, "error", err)
+		if f := e.socket.namespace.hooks().Failed; f != nil {
+			f(e.socket.namespace.name, e.Name, err)
+		}
 	}
 	if ackErr := e.Ack(ackError{Error: errorFields(*public)}); ackErr != nil && !errors.Is(ackErr, ErrDisconnected) {
 		e.socket.logger().Error("acknowledgement failed", "event", e.Name, "error", ackErr)
 	}
-}
-
-// On registers a typed handler: the event's first argument is decoded into A,
-// a value that can't be is an error of code "invalid" for the client, and one
-// that is missing leaves A zero. Use Raw for an argument that is only passed
-// on, and Namespace.Handle for an event of several arguments.
-func On[A any](n *Namespace, event string, h func(ctx context.Context, s *Socket, arg A) error) {
-	n.Handle(event, func(ctx context.Context, s *Socket, e *Event) error {
-		var arg A
-		if err := e.Bind(&arg); err != nil {
-			return err
-		}
-		return h(ctx, s, arg)
-	})
-}
-
-// Reply is On for a handler whose result is the acknowledgement.
-func Reply[A, R any](n *Namespace, event string, h func(ctx context.Context, s *Socket, arg A) (R, error)) {
-	n.Handle(event, func(ctx context.Context, s *Socket, e *Event) error {
-		var arg A
-		if err := e.Bind(&arg); err != nil {
-			return err
-		}
-		result, err := h(ctx, s, arg)
-		if err != nil {
-			return err
-		}
-		return e.Ack(result)
-	})
 }

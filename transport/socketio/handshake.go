@@ -22,14 +22,14 @@ type Handshake struct {
 	Auth    Raw
 }
 
-func newHandshake(h *engineio.Handshake, auth []byte) *Handshake {
+func newHandshake(h *engineio.Handshake, auth Raw) *Handshake {
 	return &Handshake{
 		Header:  h.Header,
 		URL:     h.URL,
 		Address: h.RemoteAddr,
 		Secure:  h.Secure,
 		Time:    h.Time,
-		Auth:    Raw{json: auth},
+		Auth:    auth,
 	}
 }
 

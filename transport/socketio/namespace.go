@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -14,76 +15,75 @@ import (
 // own sockets, rooms, middlewares and handlers. All methods may be called
 // concurrently; what is registered takes effect for what comes after.
 type Namespace struct {
+	registry
 	server  *Server
 	name    string
 	adapter adapter.Adapter
-	ackID   atomic.Uint64 // of events that ask a client for an acknowledgement
+	parent  *ParentNamespace // of a dynamic namespace
+	ackID   atomic.Uint64    // of events that ask clients for an acknowledgement
+	born    sync.Once        // OnNamespace's functions are called
+	users   int              // sockets that have not quite ended; guarded by server.mu
 
-	mu       sync.Mutex // serialises changes of handlers
-	handlers atomic.Pointer[handlers]
-}
-
-// handlers are never changed, but replaced.
-type handlers struct {
-	events     map[string]Handler
-	use        []func(context.Context, *Socket) error
-	connect    []func(context.Context, *Socket)
-	disconnect []func(context.Context, *Socket, Reason)
+	mu      sync.Mutex // guards sockets
+	sockets map[adapter.SocketID]*Socket
 }
 
 func newNamespace(s *Server, name string, a adapter.Adapter) *Namespace {
-	n := &Namespace{server: s, name: name, adapter: a}
-	n.handlers.Store(new(handlers))
+	n := &Namespace{server: s, name: name, adapter: a, sockets: make(map[adapter.SocketID]*Socket)}
+	n.current.Store(new(handlers))
 	return n
 }
 
 // Name returns the namespace's name, which begins with a slash.
 func (n *Namespace) Name() string { return n.name }
 
-func (n *Namespace) change(f func(h *handlers)) {
+// Parent returns the parent of a dynamic namespace, and nil of any other.
+func (n *Namespace) Parent() *ParentNamespace { return n.parent }
+
+// Sockets ranges over the sockets of this node that are connected at the call.
+// FetchSockets describes those of all nodes.
+func (n *Namespace) Sockets() iter.Seq[*Socket] {
+	n.mu.Lock()
+	all := slices.Collect(maps.Values(n.sockets))
+	n.mu.Unlock()
+	return slices.Values(all)
+}
+
+// Socket returns the connected socket of this node that has an id, or nil. To
+// reach a socket wherever it is, use To(id).
+func (n *Namespace) Socket(id string) *Socket {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	h := *n.handlers.Load()
-	f(&h)
-	n.handlers.Store(&h)
+	return n.sockets[adapter.SocketID(id)]
 }
 
-// Use adds a middleware, called before a client is let in, after those added
-// before. An error refuses the client, who is told the text of an *Error and
-// of no other. The socket may join rooms already; it can't emit yet.
-func (n *Namespace) Use(f func(ctx context.Context, s *Socket) error) {
-	n.change(func(h *handlers) { h.use = append(slices.Clip(h.use), f) })
-}
-
-// OnConnect adds a function that is called for each socket that was let in,
-// before any of its events is handled.
-func (n *Namespace) OnConnect(f func(ctx context.Context, s *Socket)) {
-	n.change(func(h *handlers) { h.connect = append(slices.Clip(h.connect), f) })
-}
-
-// OnDisconnect adds a function that is called once for each socket that
-// OnConnect was called for, after the last of its events was handled. The
-// socket's Rooms are still those that it was in. ctx is not cancelled.
-func (n *Namespace) OnDisconnect(f func(ctx context.Context, s *Socket, reason Reason)) {
-	n.change(func(h *handlers) { h.disconnect = append(slices.Clip(h.disconnect), f) })
-}
-
-// Handle sets the Handler of an event; On and Reply do with types. It panics
-// for a reserved name and for a second Handler of the same event.
-func (n *Namespace) Handle(event string, f Handler) {
-	if reserved[event] {
-		panic("socketio: Handle " + event + ": reserved event name")
+// Rooms returns the rooms that sockets of this node are in, but for the own
+// room of each, and how many they are. It goes through all sockets;
+// Emitter.Count counts one room on all nodes.
+func (n *Namespace) Rooms() map[string]int {
+	rooms := make(map[string]int)
+	for s := range n.Sockets() {
+		for _, r := range n.adapter.Rooms(s.id) {
+			if r != adapter.Room(s.id) {
+				rooms[string(r)]++
+			}
+		}
 	}
-	n.change(func(h *handlers) {
-		if h.events[event] != nil {
-			panic("socketio: Handle " + event + ": there is a handler already")
-		}
-		h.events = maps.Clone(h.events)
-		if h.events == nil {
-			h.events = make(map[string]Handler)
-		}
-		h.events[event] = f
-	})
+	return rooms
+}
+
+func (n *Namespace) add(s *Socket) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sockets[s.id] = s
+}
+
+func (n *Namespace) remove(s *Socket) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.sockets[s.id] == s {
+		delete(n.sockets, s.id)
+	}
 }
 
 func (n *Namespace) all() Emitter { return Emitter{namespace: n} }
@@ -100,6 +100,9 @@ func (n *Namespace) Local() Emitter { return n.all().Local() }
 // Volatile returns an Emitter whose events may be lost; see Emitter.Volatile.
 func (n *Namespace) Volatile() Emitter { return n.all().Volatile() }
 
+// Compress returns an Emitter; see Emitter.Compress.
+func (n *Namespace) Compress(on bool) Emitter { return n.all().Compress(on) }
+
 // Deliver is Emit with a receipt; see Emitter.Deliver.
 func (n *Namespace) Deliver(event string, args ...any) (*adapter.Receipt, error) {
 	return n.all().Deliver(event, args...)
@@ -107,6 +110,12 @@ func (n *Namespace) Deliver(event string, args ...any) (*adapter.Receipt, error)
 
 // Emit sends an event to all sockets of the namespace, on all nodes.
 func (n *Namespace) Emit(event string, args ...any) error { return n.all().Emit(event, args...) }
+
+// EmitWithAck sends an event to all sockets of the namespace, and returns
+// their acknowledgements; see Emitter.EmitWithAck.
+func (n *Namespace) EmitWithAck(ctx context.Context, event string, args ...any) ([]Args, error) {
+	return n.all().EmitWithAck(ctx, event, args...)
+}
 
 // FetchSockets describes all sockets of the namespace; see
 // Emitter.FetchSockets.

@@ -4,32 +4,65 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"strconv"
 )
 
-// packetType is the first digit of a packet (Socket.IO protocol v5).
-type packetType byte
+// jsonParser is the default Parser, as socket.io-parser is Node's.
+type jsonParser struct {
+	maxAttachments int // of one packet of a client
+}
 
+var _ Parser = jsonParser{}
+
+// The types of an event and an acknowledgement with attachments.
 const (
-	typeConnect packetType = iota
-	typeDisconnect
-	typeEvent
-	typeAck
-	typeConnectError
-	typeBinaryEvent
+	typeBinaryEvent = TypeConnectError + 1 + iota
 	typeBinaryAck
 )
 
-// noID is the ack id of a packet that has none.
-const noID = math.MaxUint64
+// NewDecoder implements Parser.
+func (p jsonParser) NewDecoder() Decoder { return &jsonDecoder{maxAttachments: p.maxAttachments} }
 
-// maxID is the greatest ack id accepted: JavaScript's greatest safe integer.
-const maxID = 1<<53 - 1
+type jsonDecoder struct {
+	maxAttachments int
+	packet         Packet
+	missing        int      // attachments of packet, to come
+	attachments    [][]byte // of packet, that came
+}
 
-// packet is a decoded packet, but for the values in its payload.
+// Decode implements Decoder.
+func (d *jsonDecoder) Decode(binary bool, data []byte) (*Packet, error) {
+	switch {
+	case binary && d.missing == 0:
+		return nil, fmt.Errorf("%w: attachment of no packet", errPacket)
+	case binary:
+		d.attachments = append(d.attachments, data)
+		if d.missing--; d.missing > 0 {
+			return nil, nil
+		}
+	case d.missing > 0:
+		return nil, fmt.Errorf("%w: text between attachments", errPacket)
+	default:
+		p, err := decodePacket(data, d.maxAttachments)
+		if err != nil {
+			return nil, err
+		}
+		d.packet = Packet{Type: p.typ, Namespace: p.namespace, ID: p.id, Args: p.args()}
+		if p.attachments == 0 {
+			return &d.packet, nil
+		}
+		d.packet.Type -= typeBinaryEvent - TypeEvent
+		d.missing = p.attachments
+		return nil, nil
+	}
+	attachments := d.attachments
+	d.attachments = nil
+	return &d.packet, attach(d.packet.Args, attachments)
+}
+
+// packet is a packet's text taken apart, but for its payload.
 type packet struct {
-	typ         packetType
+	typ         PacketType
 	namespace   string
 	id          uint64
 	attachments int    // binary frames that follow
@@ -40,11 +73,11 @@ type packet struct {
 // "Packet encoding" of the Socket.IO protocol v5 and socket.io-parser do. The
 // payload aliases text.
 func decodePacket(text []byte, maxAttachments int) (packet, error) {
-	p := packet{namespace: "/", id: noID}
+	p := packet{namespace: "/", id: NoID}
 	if len(text) == 0 || text[0] < '0' || text[0] > '6' {
 		return p, fmt.Errorf("%w: unknown type", errPacket)
 	}
-	p.typ = packetType(text[0] - '0')
+	p.typ = PacketType(text[0] - '0')
 	rest := text[1:]
 
 	if p.typ == typeBinaryEvent || p.typ == typeBinaryAck {
@@ -70,7 +103,7 @@ func decodePacket(text []byte, maxAttachments int) (packet, error) {
 		}
 		p.id, rest = id, rest[i:]
 	}
-	p.payload = bytes.TrimSpace(rest)
+	p.payload = bytes.Trim(rest, " \t\r\n") // JSON's white space, and no other
 	if len(rest) > 0 && !json.Valid(p.payload) {
 		return p, fmt.Errorf("%w: payload is not JSON", errPacket)
 	}
@@ -89,6 +122,18 @@ func decimal(digits []byte, limit int) (uint64, error) {
 	return n, err
 }
 
+// args returns the values of the payload.
+func (p *packet) args() []Raw {
+	switch p.typ {
+	case TypeConnect, TypeDisconnect, TypeConnectError:
+		if len(p.payload) == 0 {
+			return nil
+		}
+		return []Raw{{data: p.payload}}
+	}
+	return splitArray(p.payload)
+}
+
 // check holds the payload's kind against the packet's type.
 func (p *packet) check() error {
 	var first byte
@@ -97,14 +142,14 @@ func (p *packet) check() error {
 	}
 	ok := false
 	switch p.typ {
-	case typeConnect:
+	case TypeConnect:
 		ok = first == 0 || first == '{'
-	case typeDisconnect:
+	case TypeDisconnect:
 		ok = first == 0
-	case typeEvent, typeBinaryEvent, typeAck, typeBinaryAck:
+	case TypeEvent, typeBinaryEvent, TypeAck, typeBinaryAck:
 		// Node's parser lets an event or ack without any payload pass.
 		ok = first == 0 || first == '['
-	case typeConnectError:
+	case TypeConnectError:
 		ok = first == 0 || first == '"' || first == '{'
 	}
 	if !ok {
@@ -118,22 +163,4 @@ var reserved = map[string]bool{
 	"connect": true, "connect_error": true,
 	"disconnect": true, "disconnecting": true,
 	"newListener": true, "removeListener": true,
-}
-
-// appendHeader appends all of a packet's text that precedes its payload,
-// behind the digit of an Engine.IO message.
-func appendHeader(b []byte, typ packetType, attachments int, namespace string, id uint64) []byte {
-	b = append(b, '4', '0'+byte(typ))
-	if attachments > 0 {
-		b = strconv.AppendInt(b, int64(attachments), 10)
-		b = append(b, '-')
-	}
-	if namespace != "/" {
-		b = append(b, namespace...)
-		b = append(b, ',')
-	}
-	if id != noID {
-		b = strconv.AppendUint(b, id, 10)
-	}
-	return b
 }

@@ -3,8 +3,12 @@ package socketio
 import (
 	"bytes"
 	"errors"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/carillonhq/carillon/transport"
 )
 
 func TestDecodePacket(t *testing.T) {
@@ -13,15 +17,15 @@ func TestDecodePacket(t *testing.T) {
 		want     packet
 		bad      bool
 	}{
-		{name: "connect", in: `0`, want: packet{typ: typeConnect, namespace: "/", id: noID}},
-		{name: "connect with auth", in: `0{"token":"x"}`, want: packet{typ: typeConnect, namespace: "/", id: noID, payload: []byte(`{"token":"x"}`)}},
-		{name: "connect to a namespace", in: `0/admin,{"a":1}`, want: packet{typ: typeConnect, namespace: "/admin", id: noID, payload: []byte(`{"a":1}`)}},
-		{name: "namespace without a comma", in: `1/admin`, want: packet{typ: typeDisconnect, namespace: "/admin", id: noID}},
-		{name: "event", in: `2["hello",1]`, want: packet{typ: typeEvent, namespace: "/", id: noID, payload: []byte(`["hello",1]`)}},
-		{name: "event that wants an ack", in: `2/admin,456["x"]`, want: packet{typ: typeEvent, namespace: "/admin", id: 456, payload: []byte(`["x"]`)}},
-		{name: "event without payload is tolerated", in: `2`, want: packet{typ: typeEvent, namespace: "/", id: noID}},
-		{name: "ack", in: `30[]`, want: packet{typ: typeAck, namespace: "/", id: 0, payload: []byte(`[]`)}},
-		{name: "binary event", in: `51-["x",{"_placeholder":true,"num":0}]`, want: packet{typ: typeBinaryEvent, namespace: "/", id: noID, attachments: 1, payload: []byte(`["x",{"_placeholder":true,"num":0}]`)}},
+		{name: "connect", in: `0`, want: packet{typ: TypeConnect, namespace: "/", id: NoID}},
+		{name: "connect with auth", in: `0{"token":"x"}`, want: packet{typ: TypeConnect, namespace: "/", id: NoID, payload: []byte(`{"token":"x"}`)}},
+		{name: "connect to a namespace", in: `0/admin,{"a":1}`, want: packet{typ: TypeConnect, namespace: "/admin", id: NoID, payload: []byte(`{"a":1}`)}},
+		{name: "namespace without a comma", in: `1/admin`, want: packet{typ: TypeDisconnect, namespace: "/admin", id: NoID}},
+		{name: "event", in: `2["hello",1]`, want: packet{typ: TypeEvent, namespace: "/", id: NoID, payload: []byte(`["hello",1]`)}},
+		{name: "event that wants an ack", in: `2/admin,456["x"]`, want: packet{typ: TypeEvent, namespace: "/admin", id: 456, payload: []byte(`["x"]`)}},
+		{name: "event without payload is tolerated", in: `2`, want: packet{typ: TypeEvent, namespace: "/", id: NoID}},
+		{name: "ack", in: `30[]`, want: packet{typ: TypeAck, namespace: "/", id: 0, payload: []byte(`[]`)}},
+		{name: "binary event", in: `51-["x",{"_placeholder":true,"num":0}]`, want: packet{typ: typeBinaryEvent, namespace: "/", id: NoID, attachments: 1, payload: []byte(`["x",{"_placeholder":true,"num":0}]`)}},
 		{name: "binary ack", in: `62-/a,7[1]`, want: packet{typ: typeBinaryAck, namespace: "/a", id: 7, attachments: 2, payload: []byte(`[1]`)}},
 
 		{name: "empty", in: ``, bad: true},
@@ -61,6 +65,24 @@ func TestDecodePacket(t *testing.T) {
 	}
 }
 
+// One attachment named many times would grow to gigabytes in a handler.
+func TestPlaceholdersRefused(t *testing.T) {
+	ph := `{"_placeholder":true,"num":0}`
+	for _, in := range []string{
+		`51-["a",` + ph + `,` + ph + `]`,
+		`51-["a",[` + strings.Repeat(ph+`,`, 1000) + ph + `]]`,
+		`51-["a",{"_placeholder":true,"num":1}]`,
+		`51-["a",{"_placeholder":true,"num":-1}]`,
+		`51-["a",{"x":{},"_placeholder":true,"num":9},` + ph + `]`,
+		`51-["a",{"_placeholder":true,"num":"0"}]`,
+		`51-["a",{"_placeholder" : true,"x":"` + strings.Repeat("x", 200) + `","num":7}]`,
+	} {
+		if p := decodeAll(jsonParser{10}, []byte(in), []byte{1}); p != nil {
+			t.Errorf("%.100s: not refused", in)
+		}
+	}
+}
+
 func TestEventName(t *testing.T) {
 	for payload, want := range map[string]string{
 		`["a"]`: "a", `["a\u0062",1]`: "ab", `[1]`: "1", `[1.5]`: "1.5", `[ "a" , 2 ]`: "a",
@@ -89,7 +111,7 @@ func TestSplitArray(t *testing.T) {
 	} {
 		var items []string
 		for _, r := range splitArray(bytes.TrimSpace([]byte(in))) {
-			items = append(items, string(r.json))
+			items = append(items, string(r.data))
 		}
 		if got := strings.Join(items, "|"); got != want {
 			t.Errorf("%s: got %s, want %s", in, got, want)
@@ -105,55 +127,67 @@ func FuzzDecodePacket(f *testing.F) {
 	} {
 		f.Add([]byte(s), []byte{1, 2, 3})
 	}
+	parser := jsonParser{10}
 	f.Fuzz(func(t *testing.T, text, attachment []byte) {
-		p, err := decodePacket(text, 10)
-		if err != nil {
+		p := decodeAll(parser, text, attachment)
+		if p == nil {
 			return
 		}
-		if p.typ != typeEvent && p.typ != typeBinaryEvent || len(p.payload) == 0 {
-			return
-		}
-		args := Args(splitArray(p.payload))
-		attachments := make([][]byte, p.attachments)
-		for i := range attachments {
-			attachments[i] = attachment
-		}
-		if attach(args, attachments) != nil {
-			return
-		}
-		anys := make([]any, len(args))
-		for i, a := range args {
-			anys[i] = a
+		for i, a := range p.Args {
 			var v any
 			if err := a.Decode(&v); err != nil {
 				t.Errorf("%q: argument %d: %v", text, i, err)
 			}
 		}
-		e, err := encodeArray(typeEvent, p.namespace, p.id, nil, anys)
+		e, err := parser.Encode(p)
 		if err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
-		again, err := decodePacket(e.text[1:], len(e.attachments)+1)
-		if err != nil {
-			t.Fatalf("%q encodes as %q: %v", text, e.text, err)
+		again := decodeAll(parser, e[0].Data[1:], attachment)
+		if again == nil || again.Type != p.Type || again.Namespace != p.Namespace || again.ID != p.ID || len(again.Args) != len(p.Args) {
+			t.Fatalf("%q encodes as %q", text, e[0].Data)
 		}
-		if again.namespace != p.namespace || again.id != p.id || again.attachments != len(e.attachments) {
-			t.Errorf("%q encodes as %q", text, e.text)
+		if f, err := parser.Encode(again); err != nil || !reflect.DeepEqual(e, f) {
+			t.Errorf("%q encodes as %v, and that as %v (%v)", text, e, f, err)
 		}
-		if d, ok := decodeData(e.data()); !ok || !bytes.Equal(d.text, e.text) || len(d.attachments) != len(e.attachments) {
-			t.Errorf("data of %q comes back as %q, %v", e.text, d.text, ok)
+		if d, ok := decodeData(encoded(e).data()); !ok || !sameFrames(d, e) {
+			t.Errorf("data of %v comes back as %v, %v", e, d, ok)
 		}
 	})
 }
 
+// decodeAll returns a packet of a text and as many attachments as it asks for,
+// or nil if it is refused.
+func decodeAll(parser Parser, text, attachment []byte) *Packet {
+	d := parser.NewDecoder()
+	p, err := d.Decode(false, text)
+	for range 11 {
+		if p != nil || err != nil {
+			break
+		}
+		p, err = d.Decode(true, attachment)
+	}
+	if err != nil {
+		return nil
+	}
+	return p
+}
+
+func sameFrames(a, b []transport.Frame) bool {
+	return slices.EqualFunc(a, b, func(a, b transport.Frame) bool {
+		return a.Binary == b.Binary && bytes.Equal(a.Data, b.Data)
+	})
+}
+
 func FuzzDecodeData(f *testing.F) {
-	f.Add(encoded{text: []byte(`42["a"]`)}.data())
-	f.Add(encoded{text: []byte(`451-["a"]`), attachments: [][]byte{{1}, nil}}.data())
+	f.Add(encoded{{Data: []byte(`42["a"]`)}}.data())
+	f.Add(encoded{{Data: []byte(`451-["a"]`)}, {Binary: true, Data: []byte{1}}, {Binary: true}}.data())
+	f.Add(encoded{{Binary: true, Data: []byte{0x81}}}.data())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, ok := decodeData(b)
 		if ok {
 			e.frames()
-			if again, ok := decodeData(e.data()); !ok || !bytes.Equal(again.text, e.text) {
+			if again, ok := decodeData(e.data()); !ok || !sameFrames(again, e) {
 				t.Errorf("%q does not come back", b)
 			}
 		}

@@ -29,15 +29,34 @@ type Options struct {
 	// namespace. Default: 45s.
 	ConnectTimeout time.Duration
 
-	// MaxAttachments bounds the binary attachments of one packet of a client.
-	// Default: 10.
+	// Parser is the wire form of packets, which clients must share. Default:
+	// socket.io-parser's, the one that clients have unless told otherwise.
+	Parser Parser
+
+	// MaxAttachments bounds the binary attachments of one packet of a client,
+	// where Parser is the default. Default: 10.
 	MaxAttachments int
 
-	// NoClient stops the Server from serving the JavaScript client's bundle.
+	// CleanupEmptyNamespaces closes and drops a dynamic namespace when the last
+	// of its sockets of this node has ended. Who keeps it longer gets
+	// adapter.ErrClosed from it; the next client makes it anew.
+	CleanupEmptyNamespaces bool
+
+	// MaxNamespaces bounds the dynamic namespaces that clients can have this
+	// node keep, whose names they choose. A client who asks for one more is
+	// told "Invalid namespace". Without CleanupEmptyNamespaces they are kept
+	// until Close, so a hostile client can use the bound up. Default: 10000.
+	MaxNamespaces int
+
+	// NoClient stops the Server from serving the JavaScript client: the eight
+	// files socket.io*.js and their source maps, of socket.io-client's version
+	// 4.8.4.
 	NoClient bool
 
 	// Logger receives what no caller can be told. Default: slog.Default().
 	Logger *slog.Logger
+
+	Hooks Hooks // observe; a nil field is skipped
 }
 
 // A Server is a Socket.IO server for any net/http mux: mount it at
@@ -50,8 +69,14 @@ type Server struct {
 	wg      sync.WaitGroup // inboxes at work
 	closing atomic.Bool
 
-	mu         sync.RWMutex // guards namespaces
-	namespaces map[string]*Namespace
+	// protocolOf is a field for tests of old clients.
+	protocolOf func(*engineio.Session) int
+
+	mu          sync.RWMutex // guards all below, and what says so elsewhere
+	namespaces  map[string]*Namespace
+	parents     []*ParentNamespace // never changed, but replaced
+	children    int                // namespaces that have a parent
+	onNamespace []func(*Namespace) // never changed, but replaced
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -73,7 +98,18 @@ func New(opts Options) *Server {
 	if opts.MaxAttachments <= 0 {
 		opts.MaxAttachments = 10
 	}
-	s := &Server{opts: opts, logger: opts.Logger, namespaces: make(map[string]*Namespace)}
+	if opts.Parser == nil {
+		opts.Parser = jsonParser{opts.MaxAttachments}
+	}
+	if opts.MaxNamespaces <= 0 {
+		opts.MaxNamespaces = 10_000
+	}
+	s := &Server{
+		opts:       opts,
+		logger:     opts.Logger,
+		protocolOf: protocolOf,
+		namespaces: make(map[string]*Namespace),
+	}
 	s.engine = engineio.New(opts.Engine, func(session *engineio.Session) engineio.Receiver {
 		return newClient(s, session)
 	})
@@ -88,19 +124,24 @@ func (s *Server) Of(name string) *Namespace {
 		name = "/" + name
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	n := s.namespaces[name]
-	if n == nil {
-		n = newNamespace(s, name, s.opts.Adapter(name))
-		s.namespaces[name] = n
+	if n != nil {
+		s.mu.Unlock()
+		return n
+	}
+	var parent *ParentNamespace
+	for _, p := range s.parents {
+		if p.re != nil && p.re.MatchString(name) {
+			parent = p
+			break
+		}
+	}
+	n = s.create(name, parent)
+	s.mu.Unlock()
+	if name != "/" {
+		s.announce(n)
 	}
 	return n
-}
-
-func (s *Server) lookup(name string) *Namespace {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.namespaces[name]
 }
 
 // ServeHTTP implements http.Handler: Engine.IO's requests, and the client's

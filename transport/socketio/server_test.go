@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -344,7 +342,10 @@ func TestDisconnect(t *testing.T) {
 	setup := func(io *socketio.Server) {
 		n := io.Of("/")
 		io.Of("/other")
-		n.OnConnect(func(_ context.Context, s *socketio.Socket) { s.Join("room") })
+		n.Use(func(_ context.Context, s *socketio.Socket) error { // unlike OnConnect, before the client hears of it
+			s.Join("room")
+			return nil
+		})
 		n.OnDisconnect(func(ctx context.Context, s *socketio.Socket, reason socketio.Reason) {
 			ends <- end{reason, len(s.Rooms()), errors.Join(ctx.Err(), s.Emit("x"))}
 		})
@@ -487,36 +488,6 @@ func TestConnectTimeout(t *testing.T) {
 	out.WantClosed()
 	in.Send("41") // still there
 	in.Join("")
-}
-
-func TestBundle(t *testing.T) {
-	_, url := serve(t, socketio.Options{}, nil)
-	get := func(etag string) (*http.Response, string) {
-		r, _ := http.NewRequestWithContext(t.Context(), "GET", url+"/socket.io/socket.io.min.js", nil)
-		if etag != "" {
-			r.Header.Set("If-None-Match", etag)
-		}
-		res, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		body, _ := io.ReadAll(res.Body)
-		return res, string(body)
-	}
-	res, body := get("")
-	etag := res.Header.Get("ETag")
-	if res.StatusCode != 200 || !strings.Contains(body, "Socket.IO v"+strings.Trim(etag, `"`)) {
-		t.Errorf("got %s, ETag %s, %.60q", res.Status, etag, body)
-	}
-	if ct := res.Header.Get("Content-Type"); ct != "application/javascript; charset=utf-8" {
-		t.Errorf("Content-Type %q", ct)
-	}
-	for _, tag := range []string{etag, "W/" + etag} {
-		if res, body := get(tag); res.StatusCode != 304 || body != "" {
-			t.Errorf("If-None-Match %s: got %s", tag, res.Status)
-		}
-	}
 }
 
 // Handlers of one socket run one at a time, those of several beside each other.

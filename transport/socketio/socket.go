@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -18,9 +17,10 @@ type Reason string
 
 // Besides these, a Reason may be one of engineio's.
 const (
-	ReasonClient   Reason = "client namespace disconnect"
-	ReasonServer   Reason = "server namespace disconnect"
-	ReasonShutdown Reason = "server shutting down"
+	ReasonClient   Reason = "client namespace disconnect" // the client left the namespace
+	ReasonServer   Reason = "server namespace disconnect" // Disconnect, or DisconnectSockets of any node
+	ReasonForced   Reason = "forced server close"         // the client sent what is out of place
+	ReasonShutdown Reason = "server shutting down"        // Shutdown or Close
 )
 
 // A Socket is one client in one namespace. All methods may be called
@@ -34,6 +34,7 @@ type Socket struct {
 	namespace *Namespace
 	client    *client
 	handshake *Handshake
+	order     uint64          // among the sockets of client
 	ctx       context.Context // ours, not a caller's: ends with the socket
 	cancel    context.CancelFunc
 	inbox     inbox
@@ -41,7 +42,7 @@ type Socket struct {
 
 	mu    sync.Mutex     // guards all below, and the state's changes
 	rooms []adapter.Room // before it was let in: to join; after its end: that it was in
-	acks  map[uint64]chan Args
+	acks  map[uint64]func(args Args, ok bool)
 	data  any
 }
 
@@ -52,13 +53,25 @@ const (
 	disconnected
 )
 
-var _ adapter.Socket = (*socketAdapter)(nil)
+var _ adapter.Answerer = (*socketAdapter)(nil)
 
 // socketAdapter is the Socket as the Adapter sees it.
 type socketAdapter struct{ *Socket }
 
+func newSocket(c *client, n *Namespace, h *Handshake) *Socket {
+	s := &Socket{namespace: n, client: c, handshake: h}
+	if c.v3 {
+		s.id = idV3(c.session.ID(), n.name)
+	} else {
+		s.id = n.adapter.NewID()
+	}
+	s.ctx, s.cancel = context.WithCancel(c.ctx)
+	return s
+}
+
 // ID returns the socket's id, by which all nodes know it. It is not the
-// session's secret id, and may be told to other clients.
+// session's secret id, and may be told to other clients (unless the client
+// speaks Engine.IO v3, whose sockets' ids hold the session's).
 func (s *Socket) ID() string { return string(s.id) }
 
 // Namespace returns the namespace that the socket belongs to.
@@ -133,87 +146,6 @@ func (s *Socket) Rooms() []string {
 	return names
 }
 
-// Emit sends an event to the client. When it returns, the event is queued; it
-// fails with ErrDisconnected if the socket is not, or no longer, connected.
-func (s *Socket) Emit(event string, args ...any) error {
-	return s.emit(noID, event, args)
-}
-
-func (s *Socket) emit(id uint64, event string, args []any) error {
-	e, err := encodeEvent(s.namespace.name, id, event, args)
-	if err != nil {
-		return err
-	}
-	return s.send(e.frames())
-}
-
-// EmitVolatile sends an event that may be dropped if the client is not ready
-// to take it, and reports whether it was sent.
-func (s *Socket) EmitVolatile(event string, args ...any) (bool, error) {
-	e, err := encodeEvent(s.namespace.name, noID, event, args)
-	if err != nil {
-		return false, err
-	}
-	if !s.Connected() {
-		return false, ErrDisconnected
-	}
-	return s.client.session.SendVolatile(e.frames()), nil
-}
-
-// EmitWithAck sends an event and waits for the client's acknowledgement, whose
-// arguments it returns. It fails with ErrDisconnected if the client goes, and
-// with an error that wraps ctx's when ctx is done first.
-func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (Args, error) {
-	id := s.namespace.ackID.Add(1) - 1
-	ack := make(chan Args, 1)
-	s.mu.Lock()
-	if s.state.Load() != connected {
-		s.mu.Unlock()
-		return nil, ErrDisconnected
-	}
-	if s.acks == nil {
-		s.acks = make(map[uint64]chan Args)
-	}
-	s.acks[id] = ack
-	s.mu.Unlock()
-	defer s.takeAck(id)
-
-	if err := s.emit(id, event, args); err != nil {
-		return nil, err
-	}
-	select {
-	case args := <-ack:
-		return args, nil
-	case <-s.ctx.Done():
-		return nil, ErrDisconnected
-	case <-ctx.Done():
-		if s.ctx.Err() != nil { // a handler's ctx ends with the socket
-			return nil, ErrDisconnected
-		}
-		return nil, fmt.Errorf("acknowledgement of %q: %w", event, ctx.Err())
-	}
-}
-
-// EmitWithAck is Socket.EmitWithAck for an acknowledgement of one argument,
-// decoded into R.
-func EmitWithAck[R any](ctx context.Context, s *Socket, event string, args ...any) (R, error) {
-	var r R
-	answer, err := s.EmitWithAck(ctx, event, args...)
-	if err == nil {
-		err = answer.Bind(&r)
-	}
-	return r, err
-}
-
-// takeAck returns the channel that waits for an ack, once.
-func (s *Socket) takeAck(id uint64) chan Args {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ack := s.acks[id]
-	delete(s.acks, id)
-	return ack
-}
-
 // To returns an Emitter to the members of rooms, on all nodes, but not to this
 // socket.
 func (s *Socket) To(rooms ...string) Emitter { return s.Broadcast().To(rooms...) }
@@ -239,10 +171,12 @@ func (s *Socket) Disconnect(close bool) {
 // leave ends the socket and tells the client.
 func (s *Socket) leave() {
 	if s.state.Load() == connected {
-		s.client.session.Send(encodeObject(typeDisconnect, s.namespace.name, nil).frames())
+		s.client.session.Send(encodeObject(s.parser(), TypeDisconnect, s.namespace.name, nil).frames())
 	}
 	s.end(ReasonServer)
 }
+
+func (s *Socket) parser() Parser { return s.namespace.server.opts.Parser }
 
 // send queues frames for the client, if the socket is connected.
 func (s *Socket) send(f *transport.Frames) error {
@@ -260,14 +194,8 @@ func (s *socketAdapter) Deliver(p *adapter.Packet) bool {
 	if s.settled() != connected {
 		return false
 	}
-	f, _ := p.Shared(sharedFrames).(*transport.Frames)
-	if f == nil {
-		return false
-	}
-	if p.Volatile {
-		return s.client.session.SendVolatile(f)
-	}
-	return s.client.session.Send(f) == nil
+	o := shared(p)
+	return o != nil && s.deliver(o, p.Volatile)
 }
 
 // ID implements adapter.Socket.
@@ -283,7 +211,7 @@ func (s *socketAdapter) Info() []byte {
 
 // start lets the socket in, or refuses it: the first job of its inbox.
 func (s *Socket) start() {
-	h := s.namespace.handlers.Load()
+	h := s.namespace.current.Load()
 	for _, use := range h.use {
 		if err := s.protect("middleware", func() error { return use(s.ctx, s) }); err != nil {
 			s.refuse(err)
@@ -293,6 +221,7 @@ func (s *Socket) start() {
 	if !s.admit() {
 		return
 	}
+	s.namespace.count(s.namespace.hooks().Connected)
 	for _, f := range h.connect {
 		s.protect("connect handler", func() error { f(s.ctx, s); return nil })
 	}
@@ -308,13 +237,21 @@ func (s *Socket) admit() bool {
 	}
 	s.namespace.adapter.Add(&socketAdapter{s}, s.rooms...)
 	s.rooms = nil
-	answer := struct {
-		SID string `json:"sid"`
-	}{s.ID()}
-	s.client.session.Send(encodeObject(typeConnect, s.namespace.name, answer).frames())
+	s.client.session.Send(s.welcome().frames())
 	s.state.Store(connected)
+	s.namespace.add(s)
 	s.client.timer.Stop()
 	return true
+}
+
+// welcome returns the answer to a CONNECT packet.
+func (s *Socket) welcome() encoded {
+	if s.client.v3 {
+		return encodeObject(s.parser(), TypeConnect, s.namespace.name, nil)
+	}
+	return encodeObject(s.parser(), TypeConnect, s.namespace.name, struct {
+		SID string `json:"sid"`
+	}{s.ID()})
 }
 
 // refuse answers the client's CONNECT with an error.
@@ -323,8 +260,11 @@ func (s *Socket) refuse(err error) {
 	if !known {
 		s.logger().Error("middleware failed", "error", err)
 	}
+	if f := s.namespace.hooks().Refused; f != nil {
+		f(s.namespace.name, err)
+	}
 	s.client.forget(s)
-	s.client.session.Send(encodeObject(typeConnectError, s.namespace.name, public.connectError()).frames())
+	s.client.refuse(s.namespace.name, public.connectError())
 	s.end(ReasonServer)
 }
 
@@ -335,34 +275,30 @@ func (s *Socket) end(reason Reason) {
 	if was == connected {
 		s.rooms = s.namespace.adapter.Rooms(s.id)
 		s.namespace.adapter.Remove(s.id)
+		s.namespace.remove(s)
 	}
+	acks := s.acks
+	s.acks = nil
 	s.mu.Unlock()
 	s.cancel()
-	if was != connected {
+	if was == disconnected {
 		return
 	}
-	s.inbox.push(&s.namespace.server.wg, true, func() {
-		ctx := context.WithoutCancel(s.ctx)
-		for _, f := range s.namespace.handlers.Load().disconnect {
-			s.protect("disconnect handler", func() error { f(ctx, s, reason); return nil })
+	for _, f := range acks {
+		f(nil, false)
+	}
+	server := s.namespace.server
+	s.inbox.push(&server.wg, true, func() {
+		defer server.exit(s.namespace)
+		if was != connected {
+			return
 		}
-	})
-}
-
-// receive takes an event from the client, and waits while the inbox is full.
-func (s *Socket) receive(e *Event) {
-	h := s.namespace.handlers.Load().events[e.Name]
-	if h == nil {
-		s.logger().Debug("no handler for event", "event", e.Name)
-		return
-	}
-	s.inbox.push(&s.namespace.server.wg, false, func() {
-		err := s.protect("event handler", func() error { return h(s.ctx, s, e) })
-		switch {
-		case err != nil:
-			e.Fail(err)
-		case !e.deferred:
-			e.Ack()
+		if f := s.namespace.hooks().Disconnected; f != nil {
+			f(s.namespace.name, reason)
+		}
+		ctx := context.WithoutCancel(s.ctx)
+		for _, f := range s.namespace.current.Load().disconnect {
+			s.protect("disconnect handler", func() error { f(ctx, s, reason); return nil })
 		}
 	})
 }
@@ -371,7 +307,7 @@ func (s *Socket) receive(e *Event) {
 func (s *Socket) protect(what string, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.logger().Error("panic in "+what, "panic", p, "stack", string(debug.Stack()))
+			s.namespace.server.panicked(s.logger(), what, p)
 			err = &Error{Code: "internal", Message: "internal error"}
 		}
 	}()

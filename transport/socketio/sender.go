@@ -1,0 +1,148 @@
+package socketio
+
+import (
+	"context"
+	"fmt"
+)
+
+// A Sender sends to one client, in a way of its own. It is a value and may be
+// kept.
+type Sender struct {
+	socket     *Socket
+	noCompress bool
+}
+
+// Compress returns a Sender whose events are, or are not, worth compressing on
+// a connection that does; by default they are.
+func (s *Socket) Compress(on bool) Sender { return Sender{socket: s, noCompress: !on} }
+
+// Emit sends an event to the client. When it returns, the event is queued; it
+// fails with ErrDisconnected if the socket is not, or no longer, connected.
+func (s *Socket) Emit(event string, args ...any) error { return Sender{socket: s}.Emit(event, args...) }
+
+// EmitVolatile sends an event that may be dropped if the client is not ready
+// to take it, and reports whether it was sent. Over polling a client is ready
+// while one of its polls waits, over WebSocket while nothing is queued for it.
+func (s *Socket) EmitVolatile(event string, args ...any) (bool, error) {
+	return Sender{socket: s}.EmitVolatile(event, args...)
+}
+
+// EmitWithAck sends an event and waits for the client's acknowledgement, whose
+// arguments it returns. ctx is the timeout: it fails with an error that wraps
+// ctx's when ctx is done first, and with ErrDisconnected if the client goes. A
+// Handler's ctx ends with the socket; context.WithTimeout makes it shorter.
+func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (Args, error) {
+	return Sender{socket: s}.EmitWithAck(ctx, event, args...)
+}
+
+// Emit is Socket.Emit.
+func (t Sender) Emit(event string, args ...any) error { return t.emit(NoID, event, args) }
+
+func (t Sender) emit(id uint64, event string, args []any) error {
+	s := t.socket
+	e, err := encodeEvent(s.parser(), s.namespace.name, id, event, args)
+	if err != nil {
+		return err
+	}
+	if !s.Connected() {
+		return ErrDisconnected
+	}
+	if err := s.transmit(newOutgoing(e, id, t.noCompress)); err != nil {
+		return fmt.Errorf("%w: %w", ErrDisconnected, err)
+	}
+	return nil
+}
+
+// EmitVolatile is Socket.EmitVolatile.
+func (t Sender) EmitVolatile(event string, args ...any) (bool, error) {
+	s := t.socket
+	e, err := encodeEvent(s.parser(), s.namespace.name, NoID, event, args)
+	if err != nil {
+		return false, err
+	}
+	if !s.Connected() {
+		return false, ErrDisconnected
+	}
+	return s.deliver(newOutgoing(e, NoID, t.noCompress), true), nil
+}
+
+// EmitWithAck is Socket.EmitWithAck.
+func (t Sender) EmitWithAck(ctx context.Context, event string, args ...any) (Args, error) {
+	s := t.socket
+	id := s.namespace.ackID.Add(1) - 1
+	ack := make(chan Args, 1)
+	waiting := s.expect(id, func(args Args, ok bool) {
+		if ok {
+			ack <- args // has room for it
+		}
+	})
+	if !waiting {
+		return nil, ErrDisconnected
+	}
+	defer func() { s.takeAck(id) }()
+	if err := t.emit(id, event, args); err != nil {
+		return nil, err
+	}
+	select {
+	case args := <-ack:
+		return args, nil
+	case <-s.ctx.Done():
+	case <-ctx.Done():
+	}
+	select {
+	case args := <-ack: // both at a time
+		return args, nil
+	default:
+	}
+	if s.ctx.Err() != nil { // a handler's ctx ends with the socket
+		return nil, ErrDisconnected
+	}
+	return nil, fmt.Errorf("acknowledgement of %q: %w", event, ctx.Err())
+}
+
+// EmitWithAck is Socket.EmitWithAck for an acknowledgement of one argument,
+// decoded into R.
+func EmitWithAck[R any](ctx context.Context, s *Socket, event string, args ...any) (R, error) {
+	var r R
+	answer, err := s.EmitWithAck(ctx, event, args...)
+	if err == nil {
+		err = answer.Bind(&r)
+	}
+	return r, err
+}
+
+// transmit queues an event for the client, behind all that was sent before.
+func (s *Socket) transmit(o *outgoing) error {
+	s.observe(o)
+	if err := s.client.session.Send(o.frames); err != nil {
+		return err
+	}
+	s.namespace.count(s.namespace.hooks().Sent)
+	return nil
+}
+
+// deliver is transmit, or its volatile form, which reports whether the client
+// was ready.
+func (s *Socket) deliver(o *outgoing, volatile bool) bool {
+	if !volatile {
+		return s.transmit(o) == nil
+	}
+	s.observe(o)
+	if !s.client.session.SendVolatile(o.frames) {
+		return false
+	}
+	s.namespace.count(s.namespace.hooks().Sent)
+	return true
+}
+
+// observe calls OnAnyOutgoing's functions.
+func (s *Socket) observe(o *outgoing) {
+	fs := s.namespace.current.Load().anyOut
+	if len(fs) == 0 {
+		return
+	}
+	event, args := o.event(s.namespace)
+	for _, f := range fs {
+		s.protect("outgoing listener", func() error { f(s, event, args); return nil })
+	}
+}
