@@ -213,7 +213,9 @@ func (c *cycleClient) dial(query string, send []string, want int) (net.Conn, err
 		}
 		if err == nil {
 			if head[1] == 126 {
-				_, err = io.ReadFull(r, head)
+				if _, err = io.ReadFull(r, head); err != nil {
+					break
+				}
 				_, err = r.Discard(int(head[0])<<8 | int(head[1]))
 			} else {
 				_, err = r.Discard(int(head[1]))

@@ -31,8 +31,17 @@ func FuzzConnection(f *testing.F) {
 		return b
 	}
 	for _, texts := range [][]string{
-		{"40", `42["echo",1]`, "41"}, {"40/chat,{}", `42/chat,1["echo"]`, "1"}, {"40", "40"}, {"40", "2"}, {"abc"}, {"40", "42[1"}, {"40", "43[]", "430[1]"},
-		{"40", `451-["echo",{"_placeholder":true,"num":0}]`, "bAQID"}, {"40", `42["bye"]`, `42["echo"]`}, {"40", `42["ask"]`, `430["x"]`}, {"40\x1e42[\"ask\"]\x1e1"},
+		{"40", `42["echo",1]`, "41"},
+		{"40/chat,{}", `42/chat,1["echo"]`, "1"},
+		{"40", "40"},
+		{"40", "2"},
+		{"abc"},
+		{"40", "42[1"},
+		{"40", "43[]", "430[1]"},
+		{"40", `451-["echo",{"_placeholder":true,"num":0}]`, "bAQID"},
+		{"40", `42["bye"]`, `42["echo"]`},
+		{"40", `42["ask"]`, `430["x"]`},
+		{"40\x1e42[\"ask\"]\x1e1"},
 	} {
 		f.Add(frames(texts...), uint8(0))
 		f.Add([]byte(strings.Join(texts, "\x1e")), uint8(1))

@@ -1,6 +1,7 @@
 package socketio_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,8 +43,8 @@ func readDifferences(t *testing.T) *differences {
 	return d
 }
 
-// check compares the transcripts of an exchange.
-func (d *differences) check(t *testing.T, name string, node, ours []string) {
+// check compares the transcripts of an exchange and says what is wrong.
+func (d *differences) check(name string, node, ours []string) string {
 	i := 0
 	for i < len(node) && i < len(ours) && node[i] == ours[i] {
 		i++
@@ -58,9 +59,10 @@ func (d *differences) check(t *testing.T, name string, node, ours []string) {
 	same := i == len(node) && i == len(ours)
 	switch {
 	case same && known:
-		t.Errorf("not different any more: take it off the list")
+		return "not different any more: take it off the list"
 	case !same && [2]string{line(node), line(ours)} != want:
-		t.Errorf("case %s\nnode %s\nours %s\n\nbehind:\n%s\nNode's:\n%s\nours:\n%s", name, line(node), line(ours),
+		return fmt.Sprintf("case %s\nnode %s\nours %s\n\nbehind:\n%s\nNode's:\n%s\nours:\n%s", name, line(node), line(ours),
 			strings.Join(node[:i], "\n"), strings.Join(node[i:], "\n"), strings.Join(ours[i:], "\n"))
 	}
+	return ""
 }

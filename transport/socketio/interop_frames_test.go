@@ -150,7 +150,7 @@ func addPackets(add func(string, func(*rawPeer))) {
 			w.text("40").want(1)
 			for _, text := range packets {
 				if data, ok := strings.CutPrefix(text, "bytes:"); ok {
-					time.Sleep(rawPause)
+					time.Sleep(p.pause)
 					p.note("send binary %s", data)
 					w.frame(opBinary, []byte(data))
 					continue

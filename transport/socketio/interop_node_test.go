@@ -2,7 +2,9 @@ package socketio_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -98,24 +100,27 @@ func interopRun(t testing.TB, program, script string, arg any, each func(line []
 	t.Helper()
 	text, err := json.Marshal(arg)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return
 	}
+	var complaints bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), program, script, string(text))
-	cmd.Dir, cmd.Stderr = interopDir(t), os.Stderr
-	cmd.Env = append(os.Environ(), "PYTHONPATH="+filepath.Join(cmd.Dir, "python"))
+	cmd.Dir, cmd.Stderr = interopDir(t), &complaints
+	cmd.Env = append(os.Environ(), "PYTHONPATH="+filepath.Join(cmd.Dir, "python"), "PYTHONDONTWRITEBYTECODE=1")
 	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		err = cmd.Start()
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	if err != nil {
+		t.Error(err)
+		return
 	}
 	lines := bufio.NewScanner(stdout)
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
 		each(lines.Bytes())
 	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("%s %s: %v", program, script, err)
+	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil {
+		t.Errorf("%s %s: %v\n%s", program, script, err, &complaints)
 	}
 }

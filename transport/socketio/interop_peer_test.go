@@ -25,6 +25,7 @@ type rawPeer struct {
 	addr  string
 	log   []string
 	conns []net.Conn
+	pause time.Duration     // before each packet: what Node's server makes of two that come at once depends on its event loop
 	ids   map[string]string // what stands for each random id
 }
 
@@ -156,14 +157,9 @@ func (p *rawPeer) drain(query string) {
 
 func wsQuery(query string) string { return strings.Replace(query, "=polling", "=websocket", 1) }
 
-// rawPause lets a packet be handled before the next one comes: what Node's
-// server makes of two that come at once depends on its event loop.
-const rawPause = 30 * time.Millisecond
-
 // rawWS is a WebSocket, frame by frame (RFC 6455).
 type rawWS struct {
 	p    *rawPeer
-	name string
 	conn net.Conn
 	r    *bufio.Reader
 }
@@ -205,7 +201,7 @@ const (
 
 func (w *rawWS) text(packets ...string) *rawWS {
 	for _, text := range packets {
-		time.Sleep(rawPause)
+		time.Sleep(w.p.pause)
 		w.p.note("send %s", text)
 		w.frame(opText, []byte(text))
 	}
@@ -294,7 +290,7 @@ func (w *rawWS) want(n int) *rawWS {
 
 // probe asks for a last answer, and so shows whether the connection lives.
 func (w *rawWS) probe() {
-	time.Sleep(rawPause)
+	time.Sleep(w.p.pause)
 	w.p.note("probe")
 	w.frame(opText, []byte(`4299["settle"]`)).until("4399[]")
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/carillonhq/carillon/transport/socketio"
@@ -43,8 +44,12 @@ func TestSameAsNode(t *testing.T) {
 		})
 		return seen
 	}
-	want := run(interopNode(t, fmt.Sprintf(`{"lanes":%d}`, lanes)))
-	got := run(interopOurs(t, socketio.Options{}, lanes))
+	node, ours := interopNode(t, fmt.Sprintf(`{"lanes":%d}`, lanes)), interopOurs(t, socketio.Options{}, lanes)
+	var want, got map[string][]string
+	var wg sync.WaitGroup
+	wg.Go(func() { want = run(node) }) // ends with its scripts
+	wg.Go(func() { got = run(ours) })
+	wg.Wait()
 	for seed := seeds[0]; seed <= seeds[1]; seed++ {
 		title := fmt.Sprintf("seed %d", seed)
 		t.Run(title, func(t *testing.T) {
