@@ -98,6 +98,9 @@ func (a *interopLane) serve(short string, n *socketio.Namespace) {
 		if err := s.Handshake().Auth.Decode(&v); err != nil {
 			a.t.Errorf("auth: %v", err)
 		}
+		if s.Handshake().Auth.IsNull() { // a client of Socket.IO 2 in "/"
+			v.Name = s.Handshake().URL.Query().Get("name")
+		}
 		return v
 	}
 	if short == "guarded" {
