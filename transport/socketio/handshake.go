@@ -44,6 +44,10 @@ func (h *Handshake) MarshalJSON() ([]byte, error) {
 	for name, values := range h.URL.Query() {
 		query[name] = values[0]
 	}
+	auth := h.Auth
+	if auth.IsNull() {
+		auth = Raw{data: []byte("{}")} // as Node has it
+	}
 	return json.Marshal(struct {
 		Headers map[string]string `json:"headers"`
 		Time    string            `json:"time"`
@@ -63,6 +67,6 @@ func (h *Handshake) MarshalJSON() ([]byte, error) {
 		Issued:  h.Time.UnixMilli(),
 		URL:     h.URL.String(),
 		Query:   query,
-		Auth:    h.Auth,
+		Auth:    auth,
 	})
 }

@@ -114,7 +114,7 @@ func (a *Acceptor) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 		inner.Close()
 		return nil, err
 	}
-	c.greet(w.Header())
+	c.greet(w.Header(), subprotocol(r))
 	return c, nil
 }
 

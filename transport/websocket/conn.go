@@ -158,8 +158,8 @@ func (c *Conn) Abort() {
 	c.kill()
 }
 
-// greet sends gws's answer to the handshake, with h.
-func (c *Conn) greet(h http.Header) {
+// greet sends gws's answer to the handshake, with h and a subprotocol.
+func (c *Conn) greet(h http.Header, subprotocol string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.phase != open {
@@ -167,7 +167,7 @@ func (c *Conn) greet(h http.Header) {
 	}
 	answer := &(*c.pending)[0]
 	c.queued -= len(answer.data)
-	answer.data = withHeader(answer.data, h)
+	answer.data = withHeader(answer.data, h, subprotocol)
 	c.queued += len(answer.data)
 	c.wakeLocked()
 }

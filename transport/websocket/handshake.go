@@ -74,18 +74,33 @@ func plain(r *http.Request, deflate bool) *http.Request {
 	return &http.Request{Method: http.MethodGet, Header: h}
 }
 
+// subprotocol returns the first of those that a client offers: there is none
+// that means anything here, but a browser gives up if its offer is passed over.
+func subprotocol(r *http.Request) string {
+	first, _, _ := strings.Cut(r.Header.Get("Sec-Websocket-Protocol"), ",")
+	first = strings.TrimSpace(first)
+	if strings.ContainsFunc(first, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c) }) {
+		return "" // no token (RFC 9110, section 5.6.2)
+	}
+	return first
+}
+
 // handshakes are the headers of a response that are not the caller's to set.
 var handshakes = map[string]bool{
 	"Connection": true, "Upgrade": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true,
 	"Sec-Websocket-Accept": true, "Sec-Websocket-Extensions": true, "Sec-Websocket-Protocol": true,
 }
 
-// withHeader adds h to a response that ends behind its headers.
-func withHeader(response []byte, h http.Header) []byte {
-	if len(h) == 0 {
+// withHeader adds h, and a subprotocol unless empty, to a response that ends
+// behind its headers.
+func withHeader(response []byte, h http.Header, subprotocol string) []byte {
+	if len(h) == 0 && subprotocol == "" {
 		return response
 	}
 	b := bytes.NewBuffer(bytes.TrimSuffix(response, []byte("\r\n")))
+	if subprotocol != "" {
+		b.WriteString("Sec-WebSocket-Protocol: " + subprotocol + "\r\n")
+	}
 	h.WriteSubset(b, handshakes) // a bytes.Buffer does not fail
 	b.WriteString("\r\n")
 	return b.Bytes()

@@ -88,7 +88,7 @@ func TestHandshakeAnswer(t *testing.T) {
 		h.Set("Connection", "close")
 		h.Set("Content-Length", "5")
 		h.Set("Sec-Websocket-Accept", "wrong")
-		h.Set("Sec-Websocket-Protocol", "chat")
+		h.Set("Sec-Websocket-Protocol", "ours")
 		c, err := a.Accept(wrapped{w}, r)
 		if err != nil {
 			t.Errorf("Accept: %v", err)
@@ -114,7 +114,7 @@ func TestHandshakeAnswer(t *testing.T) {
 		"Connection":                  {"Upgrade"},
 		"Upgrade":                     {"websocket"},
 		"Sec-Websocket-Accept":        {"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}, // RFC 6455, section 1.3
-		"Sec-Websocket-Protocol":      nil,
+		"Sec-Websocket-Protocol":      {"chat"},                         // the client's, not the caller's
 		"Sec-Websocket-Extensions":    nil,
 		"Content-Length":              nil,
 		"X-Injected":                  nil,
