@@ -63,7 +63,7 @@ func NewCluster(bus *broker.Bus, opts Options) *Cluster {
 }
 
 // Namespace returns the Adapter of a namespace, the same one at every call
-// until it is closed. Namespaces know nothing of each other; a node that has
+// until it is closed. It is a Watcher. Namespaces know nothing of each other; a node that has
 // not opened one holds no sockets of it.
 func (c *Cluster) Namespace(name string) Adapter {
 	c.mu.Lock()
@@ -175,7 +175,7 @@ type clustered struct {
 	name    string
 }
 
-var _ Adapter = (*clustered)(nil)
+var _ Watcher = (*clustered)(nil)
 
 // route says who but this node must hear of what is meant for t: no one, the
 // one node that holds the only socket concerned, or all.

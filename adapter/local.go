@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Local is an Adapter of one process.
+// Local is an Adapter, and a Watcher, of one process.
 type Local struct {
 	prefix string          // what ids begin with
 	life   context.Context // ends in Close
@@ -19,9 +19,10 @@ type Local struct {
 	sockets map[SocketID]*member
 	all     []*member
 	rooms   map[Room]*room
+	watched watched
 }
 
-var _ Adapter = (*Local)(nil)
+var _ Watcher = (*Local)(nil)
 
 // member is a socket and where it stands in which rooms.
 type member struct {
@@ -65,7 +66,7 @@ func (l *Local) NewID() SocketID {
 func (l *Local) Add(s Socket, rooms ...Room) {
 	id := s.ID()
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	if l.closed {
 		return
 	}
@@ -73,13 +74,18 @@ func (l *Local) Add(s Socket, rooms ...Room) {
 	m := &member{socket: s, id: id, all: len(l.all), in: make(map[*room]int, len(rooms))}
 	l.sockets[id] = m
 	l.all = append(l.all, m)
+	own := Room(id)
+	if l.rooms[own] == nil {
+		l.note(roomCreated, own, "")
+	}
+	l.note(roomJoined, own, id)
 	l.join(m, rooms)
 }
 
 // Remove implements Adapter.
 func (l *Local) Remove(id SocketID) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	l.remove(id)
 }
 
@@ -97,12 +103,17 @@ func (l *Local) remove(id SocketID) {
 	l.all[len(l.all)-1] = nil
 	l.all = l.all[:len(l.all)-1]
 	delete(l.sockets, id)
+	own := Room(id)
+	l.note(roomLeft, own, id)
+	if l.rooms[own] == nil {
+		l.note(roomDeleted, own, "")
+	}
 }
 
 // Join implements Adapter.
 func (l *Local) Join(id SocketID, rooms ...Room) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	if m := l.sockets[id]; m != nil {
 		l.join(m, rooms)
 	}
@@ -118,10 +129,14 @@ func (l *Local) join(m *member, rooms []Room) {
 		if r == nil {
 			r = &room{name: name}
 			l.rooms[name] = r
+			if l.sockets[SocketID(name)] == nil { // else it is a socket's own, and was there
+				l.note(roomCreated, name, "")
+			}
 		}
 		if _, ok := m.in[r]; !ok {
 			m.in[r] = len(r.members)
 			r.members = append(r.members, m)
+			l.note(roomJoined, name, m.id)
 		}
 	}
 }
@@ -129,7 +144,7 @@ func (l *Local) join(m *member, rooms []Room) {
 // Leave implements Adapter.
 func (l *Local) Leave(id SocketID, rooms ...Room) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer l.unlock()
 	if m := l.sockets[id]; m != nil {
 		for _, name := range rooms {
 			if r := l.rooms[name]; r != nil {
@@ -152,8 +167,12 @@ func (l *Local) leave(m *member, r *room) {
 	r.members[n] = nil
 	r.members = r.members[:n]
 	delete(m.in, r)
+	l.note(roomLeft, r.name, m.id)
 	if n == 0 {
 		delete(l.rooms, r.name)
+		if l.sockets[SocketID(r.name)] == nil {
+			l.note(roomDeleted, r.name, "")
+		}
 	}
 }
 
@@ -261,6 +280,7 @@ func (l *Local) Close() error {
 	clear(l.sockets)
 	clear(l.rooms)
 	l.all = nil
+	l.watched = watched{}
 	return nil
 }
 
