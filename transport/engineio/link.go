@@ -80,6 +80,7 @@ func (s *Session) packet(binary bool, data []byte) error {
 }
 
 func (s *Session) message(binary bool, data []byte) error {
+	s.srv.received(len(data))
 	err := s.recv.Message(binary, data)
 	if err == nil || errors.Is(err, errEnded) {
 		return err

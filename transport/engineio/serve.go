@@ -167,9 +167,7 @@ func (s *Server) begin(sess *Session, name string, conn interface {
 ) {
 	l := sess.newLink(name, conn)
 	sess.attach(l, s.openPacket(sess.id, name))
-	if f := s.opts.Hooks.Opened; f != nil {
-		f(name)
-	}
+	s.opened(name)
 	var recv Receiver
 	defer func() { // also if accept panics, which is for net/http to report
 		if recv == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rs/cors"
 
@@ -22,6 +23,8 @@ type Server struct {
 	log       *slog.Logger
 	polling   *polling.Acceptor
 	websocket *websocket.Acceptor
+	observers observers
+	pollers   atomic.Int64 // sessions over polling
 
 	// wg counts the sessions, until their Receiver's Closed has returned,
 	// and their armed timers.

@@ -99,7 +99,11 @@ func (s *Session) Send(f *transport.Frames) error {
 	if s.phase != open {
 		return transport.ErrClosed
 	}
-	return s.link.conn.Send(f)
+	err := s.link.conn.Send(f)
+	if err == nil {
+		s.srv.sent(f)
+	}
+	return err
 }
 
 // SendVolatile queues f if the client is taking its frames now, and otherwise
@@ -108,7 +112,11 @@ func (s *Session) Send(f *transport.Frames) error {
 func (s *Session) SendVolatile(f *transport.Frames) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.phase == open && s.link.conn.SendVolatile(f)
+	if s.phase != open || !s.link.conn.SendVolatile(f) {
+		return false
+	}
+	s.srv.sent(f)
+	return true
 }
 
 // Buffered is the number of bytes queued and not yet on their way.

@@ -101,8 +101,6 @@ func (s *Session) gone(l *link, err error) {
 	if errors.Is(err, errEnded) {
 		err = nil // the echo of our own end
 	}
-	if f := s.srv.opts.Hooks.Closed; f != nil {
-		f(l.name, reason, err)
-	}
+	s.srv.closed(l.name, reason, err)
 	s.recv.Closed(reason, err)
 }

@@ -114,9 +114,7 @@ func (s *Session) complete(l *link) {
 	}
 	s.mu.Unlock()
 	<-old.done // a correct client has no POST under way: there is nothing to wait for
-	if f := s.srv.opts.Hooks.Upgraded; f != nil {
-		f()
-	}
+	s.srv.upgraded(s.recv)
 }
 
 // dropped is drop of l, if it still is the candidate.
