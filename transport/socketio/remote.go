@@ -8,6 +8,8 @@ import (
 
 // socketInfo is how a Socket describes itself to other nodes.
 type socketInfo struct {
+	Client    string          `json:"client"`
+	Transport string          `json:"transport"`
 	Handshake any             `json:"handshake"`
 	Data      json.RawMessage `json:"data,omitempty"`
 }
@@ -19,6 +21,8 @@ type RemoteSocket struct {
 	ID        string
 	Node      string // name of the node that holds it; empty without a cluster
 	Rooms     []string
+	Client    string          // what Socket.ClientID returns
+	Transport string          // "polling" or "websocket", as of then
 	Handshake json.RawMessage // with the fields of Node's socket.handshake
 	Data      json.RawMessage // what Socket.SetData kept
 }
@@ -35,13 +39,13 @@ func (e Emitter) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
 			s.Rooms = append(s.Rooms, string(r))
 		}
 		var info struct {
-			Handshake json.RawMessage `json:"handshake"`
-			Data      json.RawMessage `json:"data"`
+			Client, Transport string
+			Handshake, Data   json.RawMessage
 		}
 		if jsonErr := json.Unmarshal(i.Data, &info); jsonErr != nil {
 			return sockets, fmt.Errorf("socketio: socket %s: %w", i.ID, jsonErr)
 		}
-		s.Handshake, s.Data = info.Handshake, info.Data
+		s.Client, s.Transport, s.Handshake, s.Data = info.Client, info.Transport, info.Handshake, info.Data
 		sockets = append(sockets, s)
 	}
 	return sockets, err

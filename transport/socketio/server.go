@@ -69,6 +69,8 @@ type Server struct {
 	wg      sync.WaitGroup // inboxes at work
 	closing atomic.Bool
 
+	observers observers
+
 	// protocolOf is a field for tests of old clients.
 	protocolOf func(*engineio.Session) int
 

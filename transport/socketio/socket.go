@@ -102,8 +102,11 @@ func (s *Socket) settled() int32 {
 // JSON, to all nodes.
 func (s *Socket) SetData(v any) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.data = v
+	s.mu.Unlock()
+	if s.Connected() {
+		s.namespace.server.observers.tell(s, func(o *Observer) func(*Socket) { return o.DataSet })
+	}
 }
 
 // Data returns what SetData kept.
@@ -203,7 +206,7 @@ func (s *socketAdapter) ID() adapter.SocketID { return s.id }
 
 // Info implements adapter.Socket.
 func (s *socketAdapter) Info() []byte {
-	info := socketInfo{Handshake: s.handshake}
+	info := socketInfo{Client: s.ClientID(), Transport: s.Transport(), Handshake: s.handshake}
 	info.Data, _ = json.Marshal(s.Data()) // what can't be encoded is not shown
 	b, _ := json.Marshal(info)
 	return b
