@@ -25,7 +25,7 @@ const module = "github.com/carillonhq/carillon"
 // it. Patterns are those of path.Match. Tests are exempt.
 var arrows = map[string][]string{
 	// cmd wires everything, and alone names the drivers.
-	"cmd/carillon": {"transport/socketio", "transport/engineio", "adapter", "presence", "broker", "broker/memory", "broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka"},
+	"cmd/carillon": {"transport/socketio", "transport/socketio/admin", "transport/engineio", "adapter", "presence", "broker", "broker/memory", "broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka"},
 
 	// Inside transport: socketio → engineio → websocket, polling → transport,
 	// and only socketio looks further down.
@@ -34,6 +34,9 @@ var arrows = map[string][]string{
 	"transport/websocket": {"transport"},
 	"transport/polling":   {"transport"},
 	"transport":           {},
+
+	// The Admin UI's namespace is an application of socketio.
+	"transport/socketio/admin": {"transport/socketio", "transport/engineio", "adapter"},
 
 	"adapter":  {"presence", "broker"},
 	"presence": {"broker"},
@@ -65,6 +68,7 @@ var homes = map[string][]string{
 	"github.com/spf13/pflag":        {"cmd/*"},
 	"go.yaml.in/yaml":               {"cmd/*"},
 	"golang.org/x/term":             {"cmd/*"},
+	"golang.org/x/crypto":           {"transport/socketio/admin"},
 	"github.com/rogpeppe":           {}, // for tests
 	"github.com/klauspost/compress": {"broker", "broker/*"},
 }

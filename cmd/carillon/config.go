@@ -10,6 +10,7 @@ import "time"
 type Config struct {
 	Server Server `koanf:"server"`
 	Broker Broker `koanf:"broker"`
+	Admin  Admin  `koanf:"admin"`
 	Log    Log    `koanf:"log"`
 }
 
@@ -139,6 +140,28 @@ type Redis struct {
 	// MaxLen is about how many entries Redis keeps of each stream: how far a
 	// node may fall behind and still lose nothing. Default: 10000.
 	MaxLen int64 `koanf:"max_len"`
+}
+
+// Admin is who may watch and steer the server with Socket.IO's Admin UI, which
+// connects to the namespace "/admin".
+type Admin struct {
+	// Enabled lets administrators in. It needs Username and PasswordHash.
+	// Default: false.
+	Enabled bool `koanf:"enabled"`
+
+	// Username is the name that administrators log in with. Default: empty.
+	Username string `koanf:"username"`
+
+	// PasswordHash is the bcrypt hash of their password. Default: empty.
+	PasswordHash string `koanf:"password_hash" secret:"true"`
+
+	// ReadOnly lets them look, but not emit, disconnect, or make sockets join
+	// and leave rooms. Default: false.
+	ReadOnly bool `koanf:"read_only"`
+
+	// Development shows them each socket, room and event as well, which is
+	// heavy: all that is said is copied to them. Default: false.
+	Development bool `koanf:"development"`
 }
 
 // Log is what the process tells on its standard error.

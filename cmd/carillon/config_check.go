@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carillonhq/carillon/broker"
+	"github.com/carillonhq/carillon/transport/socketio/admin"
 )
 
 // check refuses values that no server could work with, and pairs that
@@ -17,6 +18,7 @@ import (
 func (l *loader) check(cfg Config) {
 	l.checkServer(cfg.Server)
 	l.checkBroker(cfg.Broker)
+	l.checkAdmin(cfg.Admin)
 
 	atLeast(l, "server.max_queue", cfg.Server.MaxQueue, "server.max_payload", cfg.Server.MaxPayload)
 	atLeast(l, "broker.buffer", cfg.Broker.Buffer, "server.max_payload", cfg.Server.MaxPayload)
@@ -60,6 +62,17 @@ func (l *loader) checkBroker(b Broker) {
 			"expected redis://[user:password@]host[:port][/database] or rediss://… (what was given may hold a password and is not shown)")
 		l.unless(b.Redis.MaxLen > 0, "broker.redis.max_len", "expected 1 or more, got %d", b.Redis.MaxLen)
 	}
+}
+
+func (l *loader) checkAdmin(a Admin) {
+	if a.Enabled && a.Username == "" {
+		l.clash("admin.enabled", true, "needs", "is needed by", "admin.username", "")
+	}
+	if a.Enabled && a.PasswordHash == "" {
+		l.clash("admin.enabled", true, "needs", "is needed by", "admin.password_hash", "")
+	}
+	l.unless(a.PasswordHash == "" || admin.CheckHash(a.PasswordHash) == nil, "admin.password_hash",
+		"expected a bcrypt hash, which begins with $2 and has 60 characters (what was given is not shown)")
 }
 
 // unless refuses the value of key if it is not ok, the first time.

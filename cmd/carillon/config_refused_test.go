@@ -34,7 +34,7 @@ server.page.x: 1
 				"x.yaml:7: brokr: unknown key, did you mean broker?",
 				"x.yaml:8: broker.reconnect.retry: unknown key, expected one of base, max, retries, then",
 				"x.yaml:9: Log: unknown key, did you mean log?",
-				"x.yaml:10: server.page.x: unknown key, expected one of server, broker, log",
+				"x.yaml:10: server.page.x: unknown key, expected one of server, broker, admin, log",
 			},
 		},
 		{
@@ -150,6 +150,21 @@ broker:
 			},
 		},
 		{
+			name: "administrators without a login", file: "\nadmin: {enabled: true, username: a}\n",
+			want: []string{`x.yaml:2: admin.enabled (true) needs admin.password_hash ("", default)`},
+		},
+		{
+			name: "administrators without anything", environ: []string{"CARILLON_ADMIN__ENABLED=1"},
+			want: []string{
+				`environment variable CARILLON_ADMIN__ENABLED: admin.enabled (true) needs admin.username ("", default)`,
+				`environment variable CARILLON_ADMIN__ENABLED: admin.enabled (true) needs admin.password_hash ("", default)`,
+			},
+		},
+		{
+			name: "a password that is no hash", file: "admin: {username: a, password_hash: s3cret}",
+			want: []string{"x.yaml:1: admin.password_hash: expected a bcrypt hash, which begins with $2 and has 60 characters (what was given is not shown)"},
+		},
+		{
 			name: "a refused value contradicts nothing", file: "server: {max_payload: 2MB, max_queue: big}",
 			want: []string{`x.yaml:1: server.max_queue: expected a size such as "1MiB" or a number of bytes, got "big"`},
 		},
@@ -194,7 +209,7 @@ broker:
 func TestMissingFile(t *testing.T) {
 	t.Chdir(t.TempDir())
 	_, err := loadConfig("nope.yaml", []string{"CARILLON_X=1"}, nil)
-	want := "nope.yaml: no such file or directory\nenvironment variable CARILLON_X: x: unknown key, expected one of server, broker, log"
+	want := "nope.yaml: no such file or directory\nenvironment variable CARILLON_X: x: unknown key, expected one of server, broker, admin, log"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -227,6 +242,10 @@ func TestSecretsAreNotShown(t *testing.T) {
 		"broker: {redis: {url: 'redis://user:s3cret%@host'}}",
 		"broker: {redis: {url: 'unix://user:s3cret@/run/redis.sock'}}",
 		"broker: {redis: {url: [ 'redis://user:s3cret@host' ]}}",
+		"admin: {password_hash: s3cret}",
+		"admin: {password_hash: [s3cret]}",
+		"admin: {enabled: true, password_hash: '$2a$10$s3cret'}",
+		"admin: s3cret",
 	} {
 		_, err := loadConfig(write(t, file), nil, redis)
 		if err == nil {

@@ -223,6 +223,9 @@ func settings(out map[string]setting, prefix, above string, n *yamlnode.Node) {
 	}
 }
 
+// hash is one of bcrypt's.
+const hash = "$2a$04$zmZh2KuhdN5TL.2hrEQgQ.nb5MdD.3jXdBGwaqJjSDgSMoOBlOqxy"
+
 // Every key can be set from each place, under the name that the help gives.
 func TestEveryKeyByEnvironment(t *testing.T) {
 	samples := map[string]string{
@@ -230,7 +233,8 @@ func TestEveryKeyByEnvironment(t *testing.T) {
 		"server.page": "false", "server.cors.credentials": "true", "server.max_queue": "3MB", "server.max_payload": "2KB",
 		"broker.driver": "redis", "broker.cluster": "c", "broker.buffer": "1GiB", "broker.reconnect.retries": "3",
 		"broker.reconnect.then": "exit", "broker.redis.url": "rediss://h:1/2", "broker.redis.password": "p",
-		"broker.redis.max_len": "5", "log.level": "warn", "log.format": "json", "broker.reconnect.base": "2s",
+		"admin.enabled": "true", "admin.username": "a", "admin.password_hash": hash,
+		"admin.read_only": "true", "admin.development": "true", "broker.redis.max_len": "5", "log.level": "warn", "log.format": "json", "broker.reconnect.base": "2s",
 	}
 	var environ []string
 	for _, f := range newSchema().fields {

@@ -41,28 +41,34 @@ func startPair(t *testing.T, redis string) (a, b *instance) {
 	t.Helper()
 	cluster := "e2e-" + strings.ToLower(rand.Text())
 	one := func(node string) *instance {
-		i := &instance{addr: "127.0.0.1:0", serving: make(chan string, 1)}
-		i.name = node
-		i.cmd = func() *exec.Cmd {
-			cmd := exec.Command(serverBinary(), "serve", "--listen", i.addr, "--broker", "redis", "--node", node)
-			cmd.Env = append(ourEnviron(), "REDIS_URL="+redis, "CARILLON_BROKER__CLUSTER="+cluster,
-				"CARILLON_SERVER__CORS__ORIGINS=*")
-			return cmd
-		}
-		i.line = func(line []byte) {
-			var said struct{ Msg, Addr string }
-			if json.Unmarshal(line, &said) == nil && said.Msg == "serving" {
-				select {
-				case i.serving <- said.Addr:
-				default:
-				}
-			}
-		}
-		i.manage(t)
-		i.start(t)
-		return i
+		return startInstance(t, node, "CARILLON_BROKER__DRIVER=redis", "REDIS_URL="+redis,
+			"CARILLON_BROKER__CLUSTER="+cluster, "CARILLON_SERVER__CORS__ORIGINS=*")
 	}
 	return one("node-a"), one("node-b")
+}
+
+// startInstance starts one instance that environ configures.
+func startInstance(t *testing.T, node string, environ ...string) *instance {
+	t.Helper()
+	i := &instance{addr: "127.0.0.1:0", serving: make(chan string, 1)}
+	i.name = node
+	i.cmd = func() *exec.Cmd {
+		cmd := exec.Command(serverBinary(), "serve", "--listen", i.addr, "--node", node)
+		cmd.Env = append(ourEnviron(), environ...)
+		return cmd
+	}
+	i.line = func(line []byte) {
+		var said struct{ Msg, Addr string }
+		if json.Unmarshal(line, &said) == nil && said.Msg == "serving" {
+			select {
+			case i.serving <- said.Addr:
+			default:
+			}
+		}
+	}
+	i.manage(t)
+	i.start(t)
+	return i
 }
 
 // ourEnviron is the environment without what would configure a server.

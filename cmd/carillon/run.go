@@ -18,6 +18,7 @@ import (
 	"github.com/carillonhq/carillon/presence"
 	"github.com/carillonhq/carillon/transport/engineio"
 	"github.com/carillonhq/carillon/transport/socketio"
+	"github.com/carillonhq/carillon/transport/socketio/admin"
 )
 
 // page is the page to try the server, at "/".
@@ -56,6 +57,13 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(addr s
 	io := socketio.New(socketOptions(cfg.Server, cluster, logger))
 	service := newService(io, bus, tracker, logger)
 	defer service.Close()
+	if cfg.Admin.Enabled {
+		a, err := admin.Instrument(io, adminOptions(cfg.Admin, bus.Self().Name, logger))
+		if err != nil { // which checks of cfg rule out
+			return errors.Join(err, io.Close(), listener.Close())
+		}
+		defer a.Close() // after io, so that browsers come back to another instance
+	}
 
 	server := &http.Server{
 		Handler:           handler(cfg.Server, io),
@@ -139,6 +147,17 @@ func socketOptions(cfg Server, cluster *adapter.Cluster, logger *slog.Logger) so
 		opts.Engine.CORS = &engineio.CORS{Origins: cfg.CORS.Origins, Credentials: cfg.CORS.Credentials}
 	}
 	return opts
+}
+
+func adminOptions(cfg Admin, node string, logger *slog.Logger) admin.Options {
+	return admin.Options{
+		Username:     cfg.Username,
+		PasswordHash: cfg.PasswordHash,
+		ReadOnly:     cfg.ReadOnly,
+		Development:  cfg.Development,
+		ServerID:     node,
+		Logger:       logger,
+	}
 }
 
 func handler(cfg Server, io *socketio.Server) http.Handler {
