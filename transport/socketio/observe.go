@@ -112,8 +112,9 @@ func (n *Namespace) Alone() bool {
 }
 
 // WatchRooms has h called for the rooms of this node's sockets until stop is
-// called; see adapter.RoomHooks. Nothing is told if the adapter is no
-// adapter.Watcher.
+// called; see adapter.RoomHooks. A socket that comes or goes is locked
+// meanwhile: h must not call Sockets nor emit to this namespace, but leave that
+// to another goroutine. Nothing is told if the adapter is no adapter.Watcher.
 func (n *Namespace) WatchRooms(h adapter.RoomHooks) (stop func()) {
 	if w, ok := n.adapter.(adapter.Watcher); ok {
 		return w.WatchRooms(h)

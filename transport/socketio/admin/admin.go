@@ -72,7 +72,7 @@ type Admin struct {
 
 // Instrument lets administrators into a namespace of io, which should have no
 // handlers of its own: it panics if it handles what administrators send. Call
-// it once for a Server, before clients connect. Close the Admin before io.
+// it once for a Server, before clients connect.
 func Instrument(io *socketio.Server, opts Options) (*Admin, error) {
 	if opts.Namespace == "" {
 		opts.Namespace = "/admin"
@@ -125,7 +125,9 @@ func Instrument(io *socketio.Server, opts Options) (*Admin, error) {
 }
 
 // Close disconnects this node's administrators, lets none in any more, and
-// returns when nothing of the Admin runs. It may be called again.
+// returns when nothing of the Admin runs. It may be called again. Where the
+// Server ends too, close that first: browsers whose connection ends come back,
+// to another node, and those that are disconnected do not.
 func (a *Admin) Close() error {
 	a.mu.Lock()
 	if a.closed {

@@ -13,6 +13,9 @@
 //	}
 //	defer a.Close()
 //
+// Anyone who may log in can act in the name of every user, unless the
+// administrators are ReadOnly.
+//
 // Where the UI comes from another origin, long-polling wants engineio.CORS for
 // it, with credentials; the UI's option "WebSocket only" does without.
 //
