@@ -62,6 +62,7 @@ var arrows = map[string][]string{
 var homes = map[string][]string{
 	"github.com/ThreeDotsLabs":      {"broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka"},
 	"github.com/redis/go-redis":     {"broker/redis"},
+	"github.com/rabbitmq":           {"broker/rabbitmq"},
 	"github.com/lxzan/gws":          {"transport/websocket"},
 	"github.com/coder/websocket":    {"transport/socketio/socketiotest"}, // a client for tests
 	"github.com/knadh/koanf":        {"cmd/*"},
@@ -173,6 +174,7 @@ func TestForbidden(t *testing.T) {
 		{"transport/socketio", module + "/broker", true},
 		{"transport/websocket", "github.com/lxzan/gws", true},
 		{"broker/redis", "github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream", true},
+		{"broker/rabbitmq", "github.com/rabbitmq/amqp091-go", true},
 		{"broker", "github.com/klauspost/compress/s2", true},
 		{"broker", "encoding/json", true},
 
@@ -190,6 +192,7 @@ func TestForbidden(t *testing.T) {
 		{"util", module + "/broker", false}, // no place on the stair
 		{"adapter", "github.com/ThreeDotsLabs/watermill/message", false},
 		{"broker/bridge", "github.com/redis/go-redis/v9", false},
+		{"cmd/carillon", "github.com/rabbitmq/amqp091-go", false},
 		{"transport/engineio", "github.com/lxzan/gws", false},
 		{"broker/redis", "github.com/knadh/koanf/v2", false},
 		{"cmd/carillon", "github.com/lxzan/gws", false},

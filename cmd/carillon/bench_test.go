@@ -13,6 +13,7 @@ import (
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/broker/brokertest"
 	"github.com/carillonhq/carillon/broker/memory"
+	"github.com/carillonhq/carillon/broker/rabbitmq"
 	"github.com/carillonhq/carillon/broker/redis"
 )
 
@@ -26,6 +27,12 @@ func BenchmarkMessage(b *testing.B) {
 		url := brokertest.Env(b, "CARILLON_TEST_REDIS")
 		benchmarkMessage(b, func(ctx context.Context) (broker.Driver, error) {
 			return redis.Open(ctx, redis.Config{URL: url, Logger: slog.New(slog.DiscardHandler)})
+		})
+	})
+	b.Run("rabbitmq", func(b *testing.B) {
+		url := brokertest.Env(b, "CARILLON_TEST_RABBITMQ")
+		benchmarkMessage(b, func(ctx context.Context) (broker.Driver, error) {
+			return rabbitmq.Open(ctx, rabbitmq.Config{URL: url, Logger: slog.New(slog.DiscardHandler)})
 		})
 	})
 }

@@ -85,8 +85,9 @@ type CORS struct {
 
 // Broker is what joins the nodes of a cluster.
 type Broker struct {
-	// Driver is "memory" (this process alone) or "redis". Default: "memory".
-	Driver string `koanf:"driver" oneof:"memory redis" soon:"rabbitmq kafka"`
+	// Driver is "memory" (this process alone), "redis" or "rabbitmq".
+	// Default: "memory".
+	Driver string `koanf:"driver" oneof:"memory redis rabbitmq" soon:"kafka"`
 
 	// Cluster keeps clusters that share a broker apart: nodes hear each other
 	// if they agree on it. Letters, digits, ".", "_" and "-", at most 64.
@@ -105,6 +106,7 @@ type Broker struct {
 
 	Reconnect Reconnect `koanf:"reconnect"`
 	Redis     Redis     `koanf:"redis"`
+	RabbitMQ  RabbitMQ  `koanf:"rabbitmq"`
 }
 
 // Reconnect is the one policy for a broker that cannot be reached, at the
@@ -164,6 +166,23 @@ type Admin struct {
 	Development bool `koanf:"development"`
 }
 
+// RabbitMQ is what the driver "rabbitmq" needs.
+type RabbitMQ struct {
+	// URL is amqp://[user:password@]host[:port][/vhost], or amqps:// for TLS,
+	// with RabbitMQ's URI query parameters, such as ?cacertfile=ca.pem.
+	// RABBITMQ_URL sets it too. Default: "amqp://guest:guest@localhost:5672/".
+	URL string `koanf:"url" secret:"true"`
+
+	// Password, unless empty, takes the place of the URL's password, so that
+	// the URL need not be kept secret. RABBITMQ_PASSWORD sets it too.
+	// Default: empty.
+	Password string `koanf:"password" secret:"true"`
+
+	// MaxSize bounds what RabbitMQ keeps in each queue: how far a node may fall
+	// behind and still lose nothing. At least 1MiB. Default: 64MiB.
+	MaxSize Size `koanf:"max_size"`
+}
+
 // Log is what the process tells on its standard error.
 type Log struct {
 	// Level is the least that is logged: "debug", "info", "warn" or "error".
@@ -203,7 +222,8 @@ func defaultConfig() Config {
 				Retries: 10,
 				Then:    "degrade",
 			},
-			Redis: Redis{URL: "redis://localhost:6379/0", MaxLen: 10_000},
+			Redis:    Redis{URL: "redis://localhost:6379/0", MaxLen: 10_000},
+			RabbitMQ: RabbitMQ{URL: "amqp://guest:guest@localhost:5672/", MaxSize: 64 << 20},
 		},
 		Log: Log{Level: "info", Format: "auto"},
 	}

@@ -57,10 +57,15 @@ func (l *loader) checkBroker(b Broker) {
 	l.lasting("broker.reconnect.base", b.Reconnect.Base, time.Millisecond)
 	atLeast(l, "broker.reconnect.max", b.Reconnect.Max, "broker.reconnect.base", b.Reconnect.Base)
 	l.unless(b.Reconnect.Retries >= 1, "broker.reconnect.retries", "expected 1 or more, got %d", b.Reconnect.Retries)
-	if b.Driver == "redis" {
+	switch b.Driver {
+	case "redis":
 		l.unless(redisURL(b.Redis.URL), "broker.redis.url",
 			"expected redis://[user:password@]host[:port][/database] or rediss://… (what was given may hold a password and is not shown)")
 		l.unless(b.Redis.MaxLen > 0, "broker.redis.max_len", "expected 1 or more, got %d", b.Redis.MaxLen)
+	case "rabbitmq":
+		l.unless(rabbitURL(b.RabbitMQ.URL), "broker.rabbitmq.url",
+			"expected amqp://[user:password@]host[:port][/vhost] or amqps://… (what was given may hold a password and is not shown)")
+		l.unless(b.RabbitMQ.MaxSize >= 1<<20, "broker.rabbitmq.max_size", "expected a size of at least 1MiB, got %s", b.RabbitMQ.MaxSize)
 	}
 }
 
@@ -139,4 +144,12 @@ func redisURL(raw string) bool {
 	database := strings.Trim(u.Path, "/")
 	_, err = strconv.ParseUint(database, 10, 16)
 	return u.Host != "" && (database == "" || err == nil)
+}
+
+// rabbitURL reports whether raw is an address of a RabbitMQ: a path, if any,
+// is the name of a vhost, in which slashes are written as %2F.
+func rabbitURL(raw string) bool {
+	u, err := url.Parse(raw)
+	return err == nil && (u.Scheme == "amqp" || u.Scheme == "amqps") && u.Opaque == "" && u.Hostname() != "" &&
+		strings.Count(u.EscapedPath(), "/") <= 1 && !strings.ContainsAny(raw, " \t\r\n")
 }

@@ -62,7 +62,7 @@ log: debug
 				`x.yaml:8: server.page: expected true or false, got "true"`,
 				`x.yaml:9: server.cors.origins: expected a list of texts, got "*"`,
 				`x.yaml:10: server.connect_timeout: expected a duration such as "45s", got nothing`,
-				`x.yaml:12: broker.driver: expected one of memory, redis, got "Redis"`,
+				`x.yaml:12: broker.driver: expected one of memory, redis, rabbitmq, got "Redis"`,
 				`x.yaml:13: broker.reconnect.base: expected a duration such as "100ms", got "fast"`,
 				`x.yaml:13: broker.reconnect.retries: expected a whole number, got "3"`,
 				"x.yaml:13: broker.reconnect.then: expected one of degrade, exit, got a section",
@@ -89,7 +89,7 @@ log: debug
 			name:  "flags",
 			flags: map[string]string{"server.listen": "3000", "broker.driver": "kafka", "server.node": "a b"},
 			want: []string{
-				`flag --broker: broker.driver: expected one of memory, redis, got "kafka", which this build does not support yet`,
+				`flag --broker: broker.driver: expected one of memory, redis, rabbitmq, got "kafka", which this build does not support yet`,
 				"flag --listen: server.listen: expected host:port or :port, got \"3000\"",
 				`flag --node: server.node: expected 0 to 128 letters, digits, ".", "_" and "-", got "a b"`,
 			},
@@ -269,6 +269,29 @@ func TestSecretsAreNotShown(t *testing.T) {
 		"redis://localhost", "redis://localhost:6379/0", "rediss://user:pa%20ss@host:1/15?dial_timeout=1s", "redis://:6379",
 	} {
 		if _, err := loadConfig("", []string{"REDIS_URL=" + url}, redis); err != nil {
+			t.Errorf("%s: got %v, want it accepted", url, err)
+		}
+	}
+}
+
+// The same for the URL of a RabbitMQ.
+func TestRabbitURL(t *testing.T) {
+	rabbit := map[string]string{"broker.driver": "rabbitmq"}
+	for _, url := range []string{
+		"s3cret", "amqp:s3cret", "amqp://u:s3cret@", "amqp://u:s3cret@:5672", "amqp://u:s3cret@host:port", "amqp://u:s3cret@host/a/b",
+		"http://u:s3cret@host", "amqp://u:s3cret%@host", "amqp://u:s3cret@host/ x", "amqps://[u:s3cret@host",
+	} {
+		_, err := loadConfig("", []string{"RABBITMQ_URL=" + url}, rabbit)
+		if err == nil {
+			t.Errorf("%s: got nil, want it refused", url)
+		} else if strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: got %v", url, err)
+		}
+	}
+	for _, url := range []string{
+		"amqp://localhost", "amqp://guest:guest@localhost:5672/", "amqps://u:pa%20ss@host:1/a%2Fb?cacertfile=/ca.pem", "amqp://[::1]:5672/%2F",
+	} {
+		if _, err := loadConfig("", []string{"RABBITMQ_URL=" + url}, rabbit); err != nil {
 			t.Errorf("%s: got %v, want it accepted", url, err)
 		}
 	}

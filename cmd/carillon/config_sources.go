@@ -14,7 +14,10 @@ const envPrefix = "CARILLON_"
 // produce them. A variable that begins like ours and is none is refused: it
 // is a typing error that would otherwise go unnoticed.
 func (l *loader) environment(environ []string) {
-	customary := map[string]string{"REDIS_URL": "broker.redis.url", "REDIS_PASSWORD": "broker.redis.password"}
+	customary := map[string]string{
+		"REDIS_URL": "broker.redis.url", "REDIS_PASSWORD": "broker.redis.password",
+		"RABBITMQ_URL": "broker.rabbitmq.url", "RABBITMQ_PASSWORD": "broker.rabbitmq.password",
+	}
 	l.variables(environ, func(variable, _ string) string { return customary[variable] })
 	l.variables(environ, func(variable, value string) string {
 		if !strings.HasPrefix(variable, envPrefix) || foreign.MatchString(variable+"="+value) {

@@ -122,7 +122,7 @@ broker:
 func TestForeignVariables(t *testing.T) {
 	ours := []string{"CARILLON_PORT=3000", "CARILLON_LISTEN=:1", "CARILLON_SERVER_LISTEN=:1", "CARILLON_CONFIG=x"}
 	theirs := []string{
-		"CARILLON_TEST_REDIS=localhost:6379",
+		"CARILLON_TEST_REDIS=localhost:6379", "CARILLON_TEST_RABBITMQ=amqp://localhost",
 		"CARILLON_SERVICE_HOST=10.0.0.11", "CARILLON_SERVICE_PORT=3000", "CARILLON_SERVICE_PORT_HTTP=3000",
 		"CARILLON_PORT=tcp://10.0.0.11:3000", "CARILLON_PORT_3000_TCP=tcp://10.0.0.11:3000",
 		"CARILLON_PORT_3000_TCP_PROTO=tcp", "CARILLON_PORT_3000_TCP_PORT=3000", "CARILLON_PORT_3000_TCP_ADDR=fd00::b",
@@ -147,8 +147,9 @@ func TestConfigFiles(t *testing.T) {
 		t.Fatalf("got %v, %v", files, err)
 	}
 	wants := map[string]func(*Config){
-		"memory.yaml": func(*Config) {},
-		"redis.yaml":  func(c *Config) { c.Broker.Driver = "redis" },
+		"memory.yaml":   func(*Config) {},
+		"redis.yaml":    func(c *Config) { c.Broker.Driver = "redis" },
+		"rabbitmq.yaml": func(c *Config) { c.Broker.Driver = "rabbitmq" },
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
@@ -234,7 +235,9 @@ func TestEveryKeyByEnvironment(t *testing.T) {
 		"broker.driver": "redis", "broker.cluster": "c", "broker.buffer": "1GiB", "broker.reconnect.retries": "3",
 		"broker.reconnect.then": "exit", "broker.redis.url": "rediss://h:1/2", "broker.redis.password": "p",
 		"admin.enabled": "true", "admin.username": "a", "admin.password_hash": hash,
-		"admin.read_only": "true", "admin.development": "true", "broker.redis.max_len": "5", "log.level": "warn", "log.format": "json", "broker.reconnect.base": "2s",
+		"admin.read_only": "true", "admin.development": "true",
+		"broker.redis.max_len": "5", "broker.rabbitmq.url": "amqps://h:1/v", "broker.rabbitmq.password": "q",
+		"broker.rabbitmq.max_size": "2MB", "log.level": "warn", "log.format": "json", "broker.reconnect.base": "2s",
 	}
 	var environ []string
 	for _, f := range newSchema().fields {
@@ -308,7 +311,7 @@ func FuzzFile(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	for _, name := range []string{"memory", "redis"} {
+	for _, name := range []string{"memory", "redis", "rabbitmq"} {
 		data, err := os.ReadFile("../../configs/" + name + ".yaml")
 		if err != nil {
 			f.Fatal(err)

@@ -36,12 +36,17 @@ func (i *instance) start(t *testing.T) {
 	}
 }
 
-// startPair starts two instances of a cluster of their own, joined by Redis.
-func startPair(t *testing.T, redis string) (a, b *instance) {
+// startPair starts two instances of a cluster of their own, joined by the
+// broker at url.
+func startPair(t *testing.T, url string) (a, b *instance) {
 	t.Helper()
+	driver, variable := "redis", "REDIS_URL="
+	if strings.HasPrefix(url, "amqp") {
+		driver, variable = "rabbitmq", "RABBITMQ_URL="
+	}
 	cluster := "e2e-" + strings.ToLower(rand.Text())
 	one := func(node string) *instance {
-		return startInstance(t, node, "CARILLON_BROKER__DRIVER=redis", "REDIS_URL="+redis,
+		return startInstance(t, node, "CARILLON_BROKER__DRIVER="+driver, variable+url,
 			"CARILLON_BROKER__CLUSTER="+cluster, "CARILLON_SERVER__CORS__ORIGINS=*")
 	}
 	return one("node-a"), one("node-b")
@@ -74,7 +79,7 @@ func startInstance(t *testing.T, node string, environ ...string) *instance {
 // ourEnviron is the environment without what would configure a server.
 func ourEnviron() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "CARILLON_") || strings.HasPrefix(v, "REDIS_")
+		return strings.HasPrefix(v, "CARILLON_") || strings.HasPrefix(v, "REDIS_") || strings.HasPrefix(v, "RABBITMQ_")
 	})
 }
 

@@ -3,10 +3,12 @@ package main_test
 import (
 	"os"
 	"testing"
+
+	"github.com/carillonhq/carillon/broker/brokertest"
 )
 
 // The tests of this file run the server as its users do: two processes joined
-// by a real Redis, and the official JavaScript client in a Node process that
+// by a real broker, mostly a Redis, and the official JavaScript client in a Node process that
 // runs a script of testdata/e2e. Each thing that a script checks is a subtest.
 
 // modes are the ways in which a client may connect.
@@ -19,6 +21,10 @@ func TestClients(t *testing.T) {
 			runScript(t, nil, "events.mjs", mode, a.url(), b.url())
 		})
 	}
+	t.Run("rabbitmq", func(t *testing.T) {
+		a, b := startPair(t, brokertest.Env(t, "CARILLON_TEST_RABBITMQ"))
+		runScript(t, nil, "events.mjs", "websocket", a.url(), b.url())
+	})
 }
 
 func TestInstanceRestarts(t *testing.T) {

@@ -112,9 +112,9 @@ Runs a node until SIGINT or SIGTERM asks it to stop; a second one ends it at onc
 
 Flags:
   --config FILE   read settings from this YAML file
-  --listen ADDR   listen on this host:port       (server.listen)
-  --broker NAME   join nodes by memory or redis  (broker.driver)
-  --node NAME     this node's name               (server.node)
+  --listen ADDR   listen on this host:port                 (server.listen)
+  --broker NAME   join nodes by memory, redis or rabbitmq  (broker.driver)
+  --node NAME     this node's name                         (server.node)
   --help          print this text
 
 Settings come from the defaults below, over them the file, over it the
@@ -122,8 +122,9 @@ environment, over that the flags. server.listen is written in the file as
   server:
     listen: ":3000"
 and in the environment as CARILLON_SERVER__LISTEN, lists with commas. REDIS_URL and
-REDIS_PASSWORD set broker.redis.url and broker.redis.password too. The files
-in configs/ explain every setting. Whatever is wrong is refused at the start.
+REDIS_PASSWORD set broker.redis.url and broker.redis.password too, RABBITMQ_URL
+and RABBITMQ_PASSWORD those of broker.rabbitmq. The files in configs/ explain
+every setting. Whatever is wrong is refused at the start.
 
 `)
 	fields := newSchema().fields

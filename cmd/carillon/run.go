@@ -14,6 +14,7 @@ import (
 	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/broker/memory"
+	"github.com/carillonhq/carillon/broker/rabbitmq"
 	"github.com/carillonhq/carillon/broker/redis"
 	"github.com/carillonhq/carillon/presence"
 	"github.com/carillonhq/carillon/transport/engineio"
@@ -112,13 +113,24 @@ func openBus(ctx context.Context, cfg Config, logger *slog.Logger) (*broker.Bus,
 
 // driver returns how to open the driver that is configured.
 func driver(cfg Broker, retry broker.Retry, logger *slog.Logger) func(context.Context) (broker.Driver, error) {
-	if cfg.Driver == "redis" {
+	switch cfg.Driver {
+	case "redis":
 		redis.LogTo(logger)
 		return func(ctx context.Context) (broker.Driver, error) {
 			return redis.Open(ctx, redis.Config{
 				URL:      cfg.Redis.URL,
 				Password: cfg.Redis.Password,
 				MaxLen:   int64(cfg.Redis.MaxLen),
+				Retry:    retry,
+				Logger:   logger,
+			})
+		}
+	case "rabbitmq":
+		return func(ctx context.Context) (broker.Driver, error) {
+			return rabbitmq.Open(ctx, rabbitmq.Config{
+				URL:      cfg.RabbitMQ.URL,
+				Password: cfg.RabbitMQ.Password,
+				MaxBytes: int64(cfg.RabbitMQ.MaxSize),
 				Retry:    retry,
 				Logger:   logger,
 			})
