@@ -45,8 +45,8 @@ const (
 	dialTimeout  = 5 * time.Second // of a connection, for those whose context has no deadline
 	closeTimeout = 2 * time.Second // of saying goodbye
 	queueTTL     = time.Minute     // of a queue whose node is away
-	prefetch     = 256             // messages that are on their way to a subscription
-	lanes        = 16              // channels for publishing
+	prefetch     = 64              // messages that are on their way to a subscription
+	lanes        = 16              // channels for publishing, as many as a Bus uses at once
 	maxTopic     = 200             // bytes: AMQP has 255 for a queue's name, which is longer
 )
 

@@ -7,7 +7,8 @@
 // exchange amq.direct before Subscribe returns. The queue is durable and
 // outlives its node's connection by a minute: what is published while the
 // node reconnects waits in it, and after a restart of RabbitMQ the queues are
-// there before anybody can publish. With queues that are exclusive and
+// there before anybody can publish (but perhaps not one that was declared in
+// the last seconds before a crash, of which RabbitMQ may not have written). With queues that are exclusive and
 // deleted automatically, 644 of 2244 messages were confirmed and lost when
 // RabbitMQ was killed while 500 a second were published, since the subscriber
 // came back after the publisher; with durable ones, none.

@@ -23,9 +23,6 @@ var silent = slog.New(slog.NewTextHandler(io.Discard, nil))
 // TestFaults does to one RabbitMQ what may happen to it, as it takes its time
 // to start.
 func TestFaults(t *testing.T) {
-	if testing.Short() {
-		t.Skip("RabbitMQ takes long to start")
-	}
 	s := newServer(t, map[string]right{
 		"full":         {".*", ".*", ".*"},
 		"enough":       {`^test-`, `^(test-|amq\.direct$)`, `^(test-|amq\.direct$)`},
@@ -335,11 +332,19 @@ func (s *server) testRestart(t *testing.T) {
 	x, y, heard := s.watched(t)
 	say(t, x, y, 0, 100)
 	expect(t, heard, 0, 100)
+	lonely := s.open(t, "full")
+	if _, err := lonely.Subscribe(t.Context(), brokertest.Prefix(), func([]byte) {}); err != nil {
+		t.Fatal(err)
+	}
 	// RabbitMQ writes what was declared to its disk within seconds.
 	s.ctl(t, "eval", "mnesia:sync_log().")
 	s.kill()
 	say(t, x, y, 100, 200)
 	state(t, broker.Down, x, y)
+	begin := time.Now()
+	if err := lonely.Close(); err != nil || time.Since(begin) > time.Second {
+		t.Errorf("close without RabbitMQ: %v, after %v", err, time.Since(begin))
+	}
 	say(t, x, y, 200, 300)
 	s.launch(t)
 	expect(t, heard, 100, 300)

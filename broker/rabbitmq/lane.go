@@ -8,7 +8,9 @@ import (
 
 // A lane is one channel in confirm mode: Watermill's Publisher with a pool of
 // one, made anew after every failure, as its pool shrinks with each channel
-// that cannot be replaced, and blocks for ever when it is empty.
+// that cannot be replaced, and blocks for ever when it is empty. It waits for
+// each confirmation, so there are several lanes: with a single one, 16 callers
+// publish no more than one does, and with 16 four times as much.
 type lane struct {
 	session *session // that pub belongs to
 	pub     *wm.Publisher

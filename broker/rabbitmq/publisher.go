@@ -102,7 +102,9 @@ func (p *publisher) run(s *session) {
 
 // watch returns why the connection is lost, or nil if it is to be closed.
 func (p *publisher) watch(s *session) error {
-	blocked := s.blocked
+	// RabbitMQ tells when it accepts no messages, and when it does again. The
+	// connection stands still while this is full, which nobody reads at the end.
+	blocked := s.wm.Connection().NotifyBlocked(make(chan amqp.Blocking, 16))
 	for {
 		select {
 		case e, ok := <-s.lost:

@@ -43,8 +43,8 @@ type right [3]string
 func newServer(t *testing.T, users map[string]right) *server {
 	t.Helper()
 	if _, err := os.Stat(scripts + "rabbitmq-server"); err != nil {
-		if os.Getenv("CARILLON_TEST_RABBITMQ") != "" {
-			t.Fatalf("CARILLON_TEST_RABBITMQ is set, but there is no rabbitmq-server to kill: %v", err)
+		if os.Getenv("CARILLON_TEST_STRICT") == "1" {
+			t.Fatalf("CARILLON_TEST_STRICT is set, but there is no rabbitmq-server to kill: %v", err)
 		}
 		t.Skip("rabbitmq-server is not installed: no broker to kill")
 	}

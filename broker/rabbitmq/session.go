@@ -14,11 +14,10 @@ import (
 // wrapper would make it again by itself, with waits of its own and for ever;
 // here it is made once, and whoever uses it asks for a new one.
 type session struct {
-	wm      *wm.ConnectionWrapper
-	raw     net.Conn
-	log     *library
-	lost    chan *amqp.Error   // has why the connection ended, and is closed then
-	blocked chan amqp.Blocking // has that RabbitMQ accepts no messages, and that it does again
+	wm   *wm.ConnectionWrapper
+	raw  net.Conn
+	log  *library
+	lost chan *amqp.Error // has why the connection ended, and is closed then
 }
 
 // dial connects. ctx bounds the call alone.
@@ -59,7 +58,6 @@ func dial(ctx context.Context, cfg *Config, name string) (*session, error) {
 	}
 	s.wm = conn
 	s.lost = conn.Connection().NotifyClose(make(chan *amqp.Error, 1))
-	s.blocked = conn.Connection().NotifyBlocked(make(chan amqp.Blocking, 1))
 	return s, nil
 }
 
