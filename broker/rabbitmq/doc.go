@@ -17,7 +17,7 @@
 // outage may be heard twice. What is in a queue when RabbitMQ itself dies is
 // lost, as messages are not persistent (a publish would take ten times as
 // long), and so is the oldest beyond MaxBytes in the queue of a node that
-// falls behind; the Bus above repairs it, or tells of it.
+// falls behind; the Bus above tells of it.
 //
 // A connection that is lost, or whose channel RabbitMQ closes, or whose queue
 // was deleted, is made again by the policy, with all that belongs to it.

@@ -65,8 +65,8 @@ var errCancelled = errors.New("the queue was deleted, or its channel closed")
 type marshaler struct{}
 
 // Marshal leaves out Watermill's UUID and metadata, which we do not use.
-// Messages are not persistent: the Bus repairs what a queue loses with its
-// RabbitMQ, and a publish would take ten times as long.
+// Messages are not persistent: that would save what a slow node has not heard
+// yet from a crash of RabbitMQ, and make each publish take ten times as long.
 func (marshaler) Marshal(m *message.Message) (amqp.Publishing, error) {
 	return amqp.Publishing{Body: m.Payload, DeliveryMode: amqp.Transient}, nil
 }
