@@ -63,6 +63,8 @@ var homes = map[string][]string{
 	"github.com/ThreeDotsLabs":      {"broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka"},
 	"github.com/redis/go-redis":     {"broker/redis"},
 	"github.com/rabbitmq":           {"broker/rabbitmq"},
+	"github.com/IBM/sarama":         {"broker/kafka"},
+	"github.com/xdg-go":             {"broker/kafka"},
 	"github.com/lxzan/gws":          {"transport/websocket"},
 	"github.com/coder/websocket":    {"transport/socketio/socketiotest"}, // a client for tests
 	"github.com/knadh/koanf":        {"cmd/*"},
@@ -175,6 +177,7 @@ func TestForbidden(t *testing.T) {
 		{"transport/websocket", "github.com/lxzan/gws", true},
 		{"broker/redis", "github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream", true},
 		{"broker/rabbitmq", "github.com/rabbitmq/amqp091-go", true},
+		{"broker/kafka", "github.com/IBM/sarama", true},
 		{"broker", "github.com/klauspost/compress/s2", true},
 		{"broker", "encoding/json", true},
 
@@ -193,6 +196,7 @@ func TestForbidden(t *testing.T) {
 		{"adapter", "github.com/ThreeDotsLabs/watermill/message", false},
 		{"broker/bridge", "github.com/redis/go-redis/v9", false},
 		{"cmd/carillon", "github.com/rabbitmq/amqp091-go", false},
+		{"cmd/carillon", "github.com/IBM/sarama", false},
 		{"transport/engineio", "github.com/lxzan/gws", false},
 		{"broker/redis", "github.com/knadh/koanf/v2", false},
 		{"cmd/carillon", "github.com/lxzan/gws", false},

@@ -85,9 +85,9 @@ type CORS struct {
 
 // Broker is what joins the nodes of a cluster.
 type Broker struct {
-	// Driver is "memory" (this process alone), "redis" or "rabbitmq".
+	// Driver is "memory" (this process alone), "redis", "rabbitmq" or "kafka".
 	// Default: "memory".
-	Driver string `koanf:"driver" oneof:"memory redis rabbitmq" soon:"kafka"`
+	Driver string `koanf:"driver" oneof:"memory redis rabbitmq kafka"`
 
 	// Cluster keeps clusters that share a broker apart: nodes hear each other
 	// if they agree on it. Letters, digits, ".", "_" and "-", at most 64.
@@ -107,6 +107,7 @@ type Broker struct {
 	Reconnect Reconnect `koanf:"reconnect"`
 	Redis     Redis     `koanf:"redis"`
 	RabbitMQ  RabbitMQ  `koanf:"rabbitmq"`
+	Kafka     Kafka     `koanf:"kafka"`
 }
 
 // Reconnect is the one policy for a broker that cannot be reached, at the
@@ -183,6 +184,54 @@ type RabbitMQ struct {
 	MaxSize Size `koanf:"max_size"`
 }
 
+// Kafka is what the driver "kafka" needs.
+type Kafka struct {
+	// Brokers are host:port of some of the brokers; they name the others.
+	// KAFKA_BROKERS sets them too. Default: "localhost:9092".
+	Brokers []string `koanf:"brokers"`
+
+	// Topic is the one topic that carries everything; clusters may share it.
+	// Default: "carillon".
+	Topic string `koanf:"topic"`
+
+	// Partitions, Replication and Retention are those of the topic if it has
+	// to be created. Replication 0 is as many replicas as there are brokers,
+	// at most 3. Retention is how far a node may fall behind and still lose
+	// nothing, at least 1s. Defaults: 8, 0, 10m.
+	Partitions  int           `koanf:"partitions"`
+	Replication int           `koanf:"replication"`
+	Retention   time.Duration `koanf:"retention"`
+
+	SASL KafkaSASL `koanf:"sasl"`
+	TLS  KafkaTLS  `koanf:"tls"`
+}
+
+// KafkaSASL is how to log in to Kafka.
+type KafkaSASL struct {
+	// Mechanism is "PLAIN", "SCRAM-SHA-256" or "SCRAM-SHA-512".
+	// Default: "PLAIN".
+	Mechanism string `koanf:"mechanism" oneof:"PLAIN SCRAM-SHA-256 SCRAM-SHA-512"`
+
+	// User and Password are for it. Default: no user, and so no login.
+	User     string `koanf:"user"`
+	Password string `koanf:"password" secret:"true"`
+}
+
+// KafkaTLS is how to encrypt the connections to Kafka.
+type KafkaTLS struct {
+	// Enabled turns it on. Default: false.
+	Enabled bool `koanf:"enabled"`
+
+	// CAFile has the certificates, in PEM, of who may vouch for the brokers.
+	// Default: empty, for those that the system trusts.
+	CAFile string `koanf:"ca_file"`
+
+	// CertFile and KeyFile are this node's own certificate and its key, in
+	// PEM, where the brokers want one. Default: none.
+	CertFile string `koanf:"cert_file"`
+	KeyFile  string `koanf:"key_file"`
+}
+
 // Log is what the process tells on its standard error.
 type Log struct {
 	// Level is the least that is logged: "debug", "info", "warn" or "error".
@@ -224,6 +273,13 @@ func defaultConfig() Config {
 			},
 			Redis:    Redis{URL: "redis://localhost:6379/0", MaxLen: 10_000},
 			RabbitMQ: RabbitMQ{URL: "amqp://guest:guest@localhost:5672/", MaxSize: 64 << 20},
+			Kafka: Kafka{
+				Brokers:    []string{"localhost:9092"},
+				Topic:      "carillon",
+				Partitions: 8,
+				Retention:  10 * time.Minute,
+				SASL:       KafkaSASL{Mechanism: "PLAIN"},
+			},
 		},
 		Log: Log{Level: "info", Format: "auto"},
 	}

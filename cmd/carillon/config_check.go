@@ -67,6 +67,9 @@ func (l *loader) checkBroker(b Broker) {
 			"expected amqp://[user:password@]host[:port][/vhost] or amqps://… (what was given may hold a password and is not shown)")
 		l.unless(b.RabbitMQ.MaxSize >= 1<<20, "broker.rabbitmq.max_size", "expected a size of at least 1MiB, got %s", b.RabbitMQ.MaxSize)
 	}
+	if b.Driver == "kafka" {
+		l.checkKafka(b.Kafka)
+	}
 }
 
 func (l *loader) checkAdmin(a Admin) {
@@ -79,6 +82,32 @@ func (l *loader) checkAdmin(a Admin) {
 	l.unless(a.PasswordHash == "" || admin.CheckHash(a.PasswordHash) == nil, "admin.password_hash",
 		"expected a bcrypt hash, which begins with $2 and has 60 characters (what was given is not shown)")
 }
+
+func (l *loader) checkKafka(k Kafka) {
+	l.unless(len(k.Brokers) > 0, "broker.kafka.brokers", "expected one host:port or more, got none")
+	for _, addr := range k.Brokers {
+		l.unless(listenable(addr) && !strings.HasPrefix(addr, ":"), "broker.kafka.brokers", "expected host:port, got %q", addr)
+	}
+	l.named("broker.kafka.topic", k.Topic, 1, maxTopicName)
+	l.unless(k.Partitions >= 1 && k.Partitions <= maxPartitions, "broker.kafka.partitions",
+		"expected 1 to %d, got %d", maxPartitions, k.Partitions)
+	l.unless(k.Replication >= 0 && k.Replication <= maxReplication, "broker.kafka.replication",
+		"expected 0 to %d, got %d", maxReplication, k.Replication)
+	l.lasting("broker.kafka.retention", k.Retention, time.Second)
+	if (k.TLS.CertFile == "") != (k.TLS.KeyFile == "") {
+		l.clash("broker.kafka.tls.cert_file", k.TLS.CertFile, "goes only together with", "goes only together with", "broker.kafka.tls.key_file", k.TLS.KeyFile)
+	}
+	if k.SASL.User == "" && k.SASL.Password != "" {
+		l.problem(l.origins["broker.kafka.sasl.password"], "broker.kafka.sasl.password: set without broker.kafka.sasl.user, and so never used")
+	}
+}
+
+// Bounds of Kafka's, or far beyond any use.
+const (
+	maxTopicName   = 249
+	maxPartitions  = 1000
+	maxReplication = 100
+)
 
 // unless refuses the value of key if it is not ok, the first time.
 func (l *loader) unless(ok bool, key, format string, args ...any) {

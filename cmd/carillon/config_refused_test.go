@@ -62,7 +62,7 @@ log: debug
 				`x.yaml:8: server.page: expected true or false, got "true"`,
 				`x.yaml:9: server.cors.origins: expected a list of texts, got "*"`,
 				`x.yaml:10: server.connect_timeout: expected a duration such as "45s", got nothing`,
-				`x.yaml:12: broker.driver: expected one of memory, redis, rabbitmq, got "Redis"`,
+				`x.yaml:12: broker.driver: expected one of memory, redis, rabbitmq, kafka, got "Redis"`,
 				`x.yaml:13: broker.reconnect.base: expected a duration such as "100ms", got "fast"`,
 				`x.yaml:13: broker.reconnect.retries: expected a whole number, got "3"`,
 				"x.yaml:13: broker.reconnect.then: expected one of degrade, exit, got a section",
@@ -87,9 +87,9 @@ log: debug
 		},
 		{
 			name:  "flags",
-			flags: map[string]string{"server.listen": "3000", "broker.driver": "kafka", "server.node": "a b"},
+			flags: map[string]string{"server.listen": "3000", "broker.driver": "nats", "server.node": "a b"},
 			want: []string{
-				`flag --broker: broker.driver: expected one of memory, redis, rabbitmq, got "kafka", which this build does not support yet`,
+				`flag --broker: broker.driver: expected one of memory, redis, rabbitmq, kafka, got "nats"`,
 				"flag --listen: server.listen: expected host:port or :port, got \"3000\"",
 				`flag --node: server.node: expected 0 to 128 letters, digits, ".", "_" and "-", got "a b"`,
 			},
@@ -163,6 +163,30 @@ broker:
 		{
 			name: "a password that is no hash", file: "admin: {username: a, password_hash: s3cret}",
 			want: []string{"x.yaml:1: admin.password_hash: expected a bcrypt hash, which begins with $2 and has 60 characters (what was given is not shown)"},
+		},
+		{
+			name: "Kafka", file: `
+broker:
+  driver: kafka
+  kafka:
+    brokers: [localhost]
+    topic: a b
+    partitions: 0
+    replication: -1
+    retention: 1ms
+    sasl: {mechanism: plain, password: x}
+    tls: {cert_file: a.pem}
+`,
+			want: []string{
+				"x.yaml:10: broker.kafka.sasl.mechanism: expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, got \"plain\"",
+				`x.yaml:5: broker.kafka.brokers: expected host:port, got "localhost"`,
+				`x.yaml:6: broker.kafka.topic: expected 1 to 249 letters, digits, ".", "_" and "-", got "a b"`,
+				"x.yaml:7: broker.kafka.partitions: expected 1 to 1000, got 0",
+				"x.yaml:8: broker.kafka.replication: expected 0 to 100, got -1",
+				`x.yaml:9: broker.kafka.retention: expected a duration of at least 1s, got "1ms"`,
+				`x.yaml:11: broker.kafka.tls.cert_file ("a.pem") goes only together with broker.kafka.tls.key_file ("", default)`,
+				"x.yaml:10: broker.kafka.sasl.password: set without broker.kafka.sasl.user, and so never used",
+			},
 		},
 		{
 			name: "a refused value contradicts nothing", file: "server: {max_payload: 2MB, max_queue: big}",

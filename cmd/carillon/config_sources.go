@@ -16,7 +16,8 @@ const envPrefix = "CARILLON_"
 func (l *loader) environment(environ []string) {
 	customary := map[string]string{
 		"REDIS_URL": "broker.redis.url", "REDIS_PASSWORD": "broker.redis.password",
-		"RABBITMQ_URL": "broker.rabbitmq.url", "RABBITMQ_PASSWORD": "broker.rabbitmq.password",
+		"KAFKA_BROKERS": "broker.kafka.brokers",
+		"RABBITMQ_URL":  "broker.rabbitmq.url", "RABBITMQ_PASSWORD": "broker.rabbitmq.password",
 	}
 	l.variables(environ, func(variable, _ string) string { return customary[variable] })
 	l.variables(environ, func(variable, value string) string {

@@ -44,10 +44,17 @@ func startPair(t *testing.T, url string) (a, b *instance) {
 	if strings.HasPrefix(url, "amqp") {
 		driver, variable = "rabbitmq", "RABBITMQ_URL="
 	}
-	cluster := "e2e-" + strings.ToLower(rand.Text())
+	return startPairOver(t, driver, variable+url)
+}
+
+// startPairOver starts two instances of a cluster of their own, joined by the
+// driver of this name, which environ configures.
+func startPairOver(t *testing.T, driver string, environ ...string) (a, b *instance) {
+	t.Helper()
+	environ = append(environ, "CARILLON_BROKER__DRIVER="+driver, "CARILLON_BROKER__CLUSTER=e2e-"+strings.ToLower(rand.Text()),
+		"CARILLON_SERVER__CORS__ORIGINS=*")
 	one := func(node string) *instance {
-		return startInstance(t, node, "CARILLON_BROKER__DRIVER="+driver, variable+url,
-			"CARILLON_BROKER__CLUSTER="+cluster, "CARILLON_SERVER__CORS__ORIGINS=*")
+		return startInstance(t, node, environ...)
 	}
 	return one("node-a"), one("node-b")
 }
@@ -79,7 +86,8 @@ func startInstance(t *testing.T, node string, environ ...string) *instance {
 // ourEnviron is the environment without what would configure a server.
 func ourEnviron() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "CARILLON_") || strings.HasPrefix(v, "REDIS_") || strings.HasPrefix(v, "RABBITMQ_")
+		return strings.HasPrefix(v, "CARILLON_") || strings.HasPrefix(v, "REDIS_") ||
+			strings.HasPrefix(v, "RABBITMQ_") || strings.HasPrefix(v, "KAFKA_")
 	})
 }
 

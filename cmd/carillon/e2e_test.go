@@ -8,8 +8,9 @@ import (
 )
 
 // The tests of this file run the server as its users do: two processes joined
-// by a real broker, mostly a Redis, and the official JavaScript client in a Node process that
-// runs a script of testdata/e2e. Each thing that a script checks is a subtest.
+// by a real broker, mostly a Redis, and the official JavaScript client in a Node
+// process that runs a script of testdata/e2e. Each thing that a script checks is
+// a subtest.
 
 // modes are the ways in which a client may connect.
 var modes = []string{"websocket", "polling", "upgrade"}
@@ -25,6 +26,13 @@ func TestClients(t *testing.T) {
 		a, b := startPair(t, brokertest.Env(t, "CARILLON_TEST_RABBITMQ"))
 		runScript(t, nil, "events.mjs", "websocket", a.url(), b.url())
 	})
+}
+
+// The transports are the same over every broker: one is enough for the others.
+func TestClientsOverKafka(t *testing.T) {
+	a, b := startPairOver(t, "kafka", "KAFKA_BROKERS="+brokertest.Env(t, "CARILLON_TEST_KAFKA"),
+		"CARILLON_BROKER__KAFKA__TOPIC=carillon-e2e", "CARILLON_BROKER__KAFKA__RETENTION=1m")
+	runScript(t, nil, "events.mjs", "websocket", a.url(), b.url())
 }
 
 func TestInstanceRestarts(t *testing.T) {

@@ -112,18 +112,18 @@ Runs a node until SIGINT or SIGTERM asks it to stop; a second one ends it at onc
 
 Flags:
   --config FILE   read settings from this YAML file
-  --listen ADDR   listen on this host:port                 (server.listen)
-  --broker NAME   join nodes by memory, redis or rabbitmq  (broker.driver)
-  --node NAME     this node's name                         (server.node)
+  --listen ADDR   listen on this host:port                        (server.listen)
+  --broker NAME   join nodes by memory, redis, rabbitmq or kafka  (broker.driver)
+  --node NAME     this node's name                                (server.node)
   --help          print this text
 
 Settings come from the defaults below, over them the file, over it the
 environment, over that the flags. server.listen is written in the file as
   server:
     listen: ":3000"
-and in the environment as CARILLON_SERVER__LISTEN, lists with commas. REDIS_URL and
-REDIS_PASSWORD set broker.redis.url and broker.redis.password too, RABBITMQ_URL
-and RABBITMQ_PASSWORD those of broker.rabbitmq. The files in configs/ explain
+and in the environment as CARILLON_SERVER__LISTEN, lists with commas. REDIS_URL,
+REDIS_PASSWORD, RABBITMQ_URL, RABBITMQ_PASSWORD and KAFKA_BROKERS set those of
+broker.redis, broker.rabbitmq and broker.kafka too. The files in configs/ explain
 every setting. Whatever is wrong is refused at the start.
 
 `)
@@ -133,7 +133,7 @@ every setting. Whatever is wrong is refused at the start.
 		left := fmt.Sprintf("  %-23s %v", fields[i].key, fields[i].initialText())
 		if i+rows < len(fields) {
 			right := fields[i+rows]
-			left = fmt.Sprintf("%-37s %-24s %v", left, right.key, right.initialText())
+			left = fmt.Sprintf("%-37s %-27s %v", left, right.key, right.initialText())
 		}
 		b.WriteString(strings.TrimRight(left, " ") + "\n")
 	}

@@ -22,7 +22,8 @@ func start(t *testing.T, name string, args ...string) process {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...) // killed with the test
 	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "CARILLON_") && !strings.HasPrefix(v, "REDIS_") && !strings.HasPrefix(v, "RABBITMQ_") {
+		if !strings.HasPrefix(v, "CARILLON_") && !strings.HasPrefix(v, "REDIS_") &&
+			!strings.HasPrefix(v, "RABBITMQ_") && !strings.HasPrefix(v, "KAFKA_") {
 			cmd.Env = append(cmd.Env, v)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/broker"
+	"github.com/carillonhq/carillon/broker/kafka"
 	"github.com/carillonhq/carillon/broker/memory"
 	"github.com/carillonhq/carillon/broker/rabbitmq"
 	"github.com/carillonhq/carillon/broker/redis"
@@ -39,7 +40,11 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(addr s
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 
-	bus, err := openBus(ctx, cfg, logger)
+	open, err := driver(cfg.Broker, logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	bus, err := openBus(ctx, cfg, open, logger)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -95,24 +100,27 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(addr s
 	return err
 }
 
-func openBus(ctx context.Context, cfg Config, logger *slog.Logger) (*broker.Bus, error) {
-	retry := broker.Retry{
-		Base:    cfg.Broker.Reconnect.Base,
-		Max:     cfg.Broker.Reconnect.Max,
-		Retries: cfg.Broker.Reconnect.Retries,
-	}
-	return broker.Open(ctx, driver(cfg.Broker, retry, logger), broker.Options{
+// An openDriver connects to the broker that is configured.
+type openDriver = func(context.Context) (broker.Driver, error)
+
+func openBus(ctx context.Context, cfg Config, open openDriver, logger *slog.Logger) (*broker.Bus, error) {
+	return broker.Open(ctx, open, broker.Options{
 		Node:      cfg.Server.Node,
 		Cluster:   cfg.Broker.Cluster,
 		Heartbeat: cfg.Broker.Heartbeat,
 		Buffer:    int(cfg.Broker.Buffer),
-		Retry:     retry,
+		Retry:     cfg.Broker.Reconnect.retry(),
 		Logger:    logger,
 	})
 }
 
-// driver returns how to open the driver that is configured.
-func driver(cfg Broker, retry broker.Retry, logger *slog.Logger) func(context.Context) (broker.Driver, error) {
+func (r Reconnect) retry() broker.Retry {
+	return broker.Retry{Base: r.Base, Max: r.Max, Retries: r.Retries}
+}
+
+// driver returns how to open the driver that is configured. It fails for files
+// that cannot be used, which no retry would mend.
+func driver(cfg Broker, logger *slog.Logger) (openDriver, error) {
 	switch cfg.Driver {
 	case "redis":
 		redis.LogTo(logger)
@@ -121,23 +129,41 @@ func driver(cfg Broker, retry broker.Retry, logger *slog.Logger) func(context.Co
 				URL:      cfg.Redis.URL,
 				Password: cfg.Redis.Password,
 				MaxLen:   int64(cfg.Redis.MaxLen),
-				Retry:    retry,
+				Retry:    cfg.Reconnect.retry(),
 				Logger:   logger,
 			})
+		}, nil
+	case "kafka":
+		encryption, err := cfg.Kafka.TLS.config()
+		if err != nil {
+			return nil, err
 		}
+		return func(ctx context.Context) (broker.Driver, error) {
+			return kafka.Open(ctx, kafka.Config{
+				Brokers:     cfg.Kafka.Brokers,
+				Topic:       cfg.Kafka.Topic,
+				Partitions:  cfg.Kafka.Partitions,
+				Replication: cfg.Kafka.Replication,
+				Retention:   cfg.Kafka.Retention,
+				SASL:        kafka.SASL(cfg.Kafka.SASL),
+				TLS:         encryption,
+				Retry:       cfg.Reconnect.retry(),
+				Logger:      logger,
+			})
+		}, nil
 	case "rabbitmq":
 		return func(ctx context.Context) (broker.Driver, error) {
 			return rabbitmq.Open(ctx, rabbitmq.Config{
 				URL:      cfg.RabbitMQ.URL,
 				Password: cfg.RabbitMQ.Password,
 				MaxBytes: int64(cfg.RabbitMQ.MaxSize),
-				Retry:    retry,
+				Retry:    cfg.Reconnect.retry(),
 				Logger:   logger,
 			})
-		}
+		}, nil
 	}
 	hub := memory.NewHub()
-	return func(context.Context) (broker.Driver, error) { return hub.Driver(), nil }
+	return func(context.Context) (broker.Driver, error) { return hub.Driver(), nil }, nil
 }
 
 func socketOptions(cfg Server, cluster *adapter.Cluster, logger *slog.Logger) socketio.Options {
