@@ -36,6 +36,10 @@ type Config struct {
 	SASL SASL
 	TLS  *tls.Config // Default: no TLS.
 
+	// Dial makes the connections, where a proxy or a tunnel is between us and
+	// the brokers. Default: net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
 	// Retry is how the reader reconnects. Publish never retries by itself.
 	Retry broker.Retry
 
@@ -88,6 +92,9 @@ func (c *Config) fill() error {
 		c.Retention = 10 * time.Minute
 	}
 	c.Retention = max(c.Retention, time.Second)
+	if c.Dial == nil {
+		c.Dial = new(net.Dialer).DialContext
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -105,7 +112,7 @@ func (c *Config) sarama(ctx context.Context) *sarama.Config {
 	s.ChannelBufferSize = 32
 
 	s.Net.Proxy.Enable = true
-	s.Net.Proxy.Dialer = dialer{ctx}
+	s.Net.Proxy.Dialer = dialer{ctx, c.Dial}
 	s.Net.DialTimeout = dialTimeout
 	s.Net.ReadTimeout = readTimeout
 	s.Net.WriteTimeout = readTimeout
@@ -150,10 +157,15 @@ func (c *Config) sarama(ctx context.Context) *sarama.Config {
 
 // A dialer makes connections that are cut when ctx ends: sarama watches no
 // context, and nothing else makes all its calls return at once.
-type dialer struct{ ctx context.Context }
+type dialer struct {
+	ctx  context.Context
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+}
 
 func (d dialer) Dial(network, addr string) (net.Conn, error) {
-	c, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(d.ctx, network, addr)
+	ctx, cancel := context.WithTimeout(d.ctx, dialTimeout)
+	defer cancel()
+	c, err := d.dial(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,409 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/carillonhq/carillon/broker"
+	"github.com/carillonhq/carillon/broker/brokertest"
+	"github.com/carillonhq/carillon/broker/kafka"
+)
+
+// through returns n drivers that reach Kafka through p.
+func through(t *testing.T, p *proxy, n int) []broker.Driver {
+	t.Helper()
+	name := topic(t, brokers(t))
+	var ds []broker.Driver
+	for range n {
+		ds = append(ds, open(t, kafka.Config{Brokers: []string{p.addr}, Topic: name, Dial: p.dial}))
+	}
+	return ds
+}
+
+// watched are two nodes of one cluster, of which the second tells what it hears.
+func watched(t *testing.T, ds []broker.Driver) (x, y *broker.Bus, heard <-chan string) {
+	nodes := brokertest.Cluster(t, ds, broker.Options{})
+	c := make(chan string, 10000)
+	var over atomic.Bool
+	for _, b := range nodes {
+		b.Watch(func(ev broker.Event) {
+			if over.Load() {
+				return // the nodes go, one after the other
+			}
+			if ev.Kind == broker.Gap || ev.Kind == broker.NodeDown {
+				t.Errorf("%s: %v of %s", b.Self().Name, ev.Kind, ev.Node.Name)
+			}
+		})
+	}
+	nodes[1].Handle("x", func(m broker.Message) { c <- string(m.Body) })
+	t.Cleanup(func() { over.Store(true) })
+	return nodes[0], nodes[1], c
+}
+
+// say sends numbers, some to all and some to y.
+func say(t *testing.T, x, y *broker.Bus, from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		var err error
+		if i%3 == 0 {
+			err = x.Send(y.Self().ID, "x", fmt.Append(nil, i))
+		} else {
+			err = x.Broadcast("x", fmt.Append(nil, i))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func expect(t *testing.T, heard <-chan string, from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		select {
+		case s := <-heard:
+			if s != fmt.Sprint(i) {
+				t.Fatalf("got %s, want %d", s, i)
+			}
+		case <-time.After(brokertest.Patience):
+			t.Fatalf("message %d never came", i)
+		}
+	}
+}
+
+// eventually polls what cannot be waited for in another way.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(brokertest.Patience)
+	for !f() {
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func inState(t *testing.T, want broker.State, nodes ...*broker.Bus) {
+	t.Helper()
+	for _, b := range nodes {
+		eventually(t, fmt.Sprint(b.Self().Name, " is ", want), func() bool { return b.State() == want })
+	}
+}
+
+// Kafka goes away and comes back: what was said meanwhile arrives, once and in
+// order, and nobody was declared down.
+func TestAway(t *testing.T) {
+	p := newProxy(t)
+	p.start(t)
+	x, y, heard := watched(t, through(t, p, 2))
+	say(t, x, y, 0, 100)
+	expect(t, heard, 0, 100)
+	for round := 1; round <= 2; round++ {
+		p.kill()
+		base := round * 1000
+		say(t, x, y, base, base+100)
+		inState(t, broker.Down, x, y)
+		say(t, x, y, base+100, base+200)
+		p.start(t)
+		say(t, x, y, base+200, base+300)
+		back := time.Now()
+		expect(t, heard, base, base+300)
+		t.Logf("all was there %v after Kafka", time.Since(back))
+		inState(t, broker.Up, x, y)
+	}
+}
+
+// Kafka stops answering, but its connections stand.
+func TestHang(t *testing.T) {
+	p := newProxy(t)
+	p.start(t)
+	x, y, heard := watched(t, through(t, p, 2))
+	p.freeze()
+	say(t, x, y, 0, 100)
+	inState(t, broker.Down, x)
+	p.thaw()
+	expect(t, heard, 0, 100)
+	inState(t, broker.Up, x, y)
+}
+
+func TestKafkaAppearsLate(t *testing.T) {
+	p := newProxy(t)
+	name := topic(t, brokers(t))
+	var nodes []*broker.Bus
+	cluster := brokertest.Prefix()
+	for i := range 2 {
+		b, err := broker.Open(t.Context(), func(ctx context.Context) (broker.Driver, error) {
+			return kafka.Open(ctx, kafka.Config{Brokers: []string{p.addr}, Topic: name, Dial: p.dial, Logger: silent})
+		}, broker.Options{Node: fmt.Sprint(i), Cluster: cluster, Logger: silent, Retry: broker.Retry{Max: 200 * time.Millisecond}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.Close() })
+		nodes = append(nodes, b)
+		if s := b.State(); s != broker.Connecting {
+			t.Errorf("got state %v, want connecting", s)
+		}
+	}
+	p.start(t)
+	for _, b := range nodes {
+		brokertest.AwaitMembers(t, b, 1)
+	}
+}
+
+// The topic is deleted underneath: it is created again, and read from its
+// beginning.
+func TestTopicDeleted(t *testing.T) {
+	addrs := brokers(t)
+	name := topic(t, addrs)
+	d := open(t, kafka.Config{Brokers: addrs, Topic: name, Partitions: 3})
+	c := make(chan string, 1000)
+	if _, err := d.Subscribe(t.Context(), "t", func(b []byte) { c <- string(b) }); err != nil {
+		t.Fatal(err)
+	}
+	say := func(s string) {
+		eventually(t, "publish "+s, func() bool { return d.Publish(t.Context(), "t", []byte(s)) == nil })
+	}
+	for range 20 {
+		say("before")
+	}
+	for range 20 {
+		wait(t, c)
+	}
+	if err := admin(t, addrs).DeleteTopic(name); err != nil {
+		t.Fatal(err)
+	}
+	// What is published at the moment may be lost with the old topic.
+	eventually(t, "something arrives again", func() bool {
+		say("after")
+		select {
+		case <-c:
+			return true
+		case <-time.After(300 * time.Millisecond):
+			return false
+		}
+	})
+	say("last")
+	for wait(t, c) != "last" {
+	}
+}
+
+func TestAddedPartitions(t *testing.T) {
+	addrs := brokers(t)
+	name := topic(t, addrs)
+	d := open(t, kafka.Config{Brokers: addrs, Topic: name, Partitions: 1})
+	c := make(chan string, 1000)
+	if _, err := d.Subscribe(t.Context(), "t", func(b []byte) { c <- string(b) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := admin(t, addrs).CreatePartitions(name, 3, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	// Somebody who knows them already writes to each, and without a key too.
+	conf := sarama.NewConfig()
+	conf.Producer.Return.Successes = true
+	conf.Producer.Partitioner = sarama.NewManualPartitioner
+	conf.Version = sarama.V2_8_0_0
+	var p sarama.SyncProducer
+	eventually(t, "the partitions are there", func() bool {
+		var err error
+		if p, err = sarama.NewSyncProducer(addrs, conf); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = p.SendMessage(&sarama.ProducerMessage{Topic: name, Partition: 2, Value: sarama.StringEncoder("foreign")})
+		if err != nil {
+			p.Close()
+		}
+		return err == nil
+	})
+	defer p.Close()
+	for i := range int32(3) {
+		_, _, err := p.SendMessage(&sarama.ProducerMessage{
+			Topic: name, Partition: i, Key: sarama.StringEncoder("t"), Value: sarama.StringEncoder(fmt.Sprint(i)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := make(map[string]bool)
+	for range 3 {
+		got[wait(t, c)] = true
+	}
+	if !got["0"] || !got["1"] || !got["2"] {
+		t.Errorf("got %v, want one of each partition", got)
+	}
+}
+
+func TestSpread(t *testing.T) {
+	count, now := kafka.NewSpread(), time.Now()
+	for i, c := range []struct {
+		n    int32
+		at   time.Duration
+		want int32
+	}{
+		{4, 0, 4},
+		{8, time.Second, 4},
+		{8, kafka.Adoption, 4},
+		{16, kafka.Adoption + time.Second, 4}, // more again: they are new to the readers too
+		{16, 2 * kafka.Adoption, 4},
+		{16, 2*kafka.Adoption + time.Second, 16},
+		{2, 2*kafka.Adoption + 2*time.Second, 2}, // another topic under the same name
+	} {
+		if got := count(c.n, now.Add(c.at)); got != c.want {
+			t.Errorf("step %d: got %d, want %d", i, got, c.want)
+		}
+	}
+}
+
+// A handler that blocks holds up Close of neither its driver nor others.
+func TestCloseInOutage(t *testing.T) {
+	for _, how := range []string{"killed", "frozen"} {
+		t.Run(how, func(t *testing.T) {
+			p := newProxy(t)
+			p.start(t)
+			d := through(t, p, 1)[0]
+			if _, err := d.Subscribe(t.Context(), "t", func([]byte) {}); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Publish(t.Context(), "t", []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			if how == "killed" {
+				p.kill()
+			} else {
+				p.freeze()
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			begin := time.Now()
+			if err := d.Publish(ctx, "t", []byte("x")); err == nil {
+				t.Error("published without a Kafka")
+			}
+			if took := time.Since(begin); took > time.Second {
+				t.Errorf("publish gave up after %v", took)
+			}
+			begin = time.Now()
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(begin); took > time.Second {
+				t.Errorf("close took %v", took)
+			}
+			if got := stacks(); got != "" {
+				t.Errorf("goroutines are left:\n%s", got)
+			}
+		})
+	}
+}
+
+func TestNothingStays(t *testing.T) {
+	p := newProxy(t)
+	p.start(t)
+	d := through(t, p, 1)[0]
+	c := make(chan string, 1)
+	sub, err := d.Subscribe(t.Context(), "t", func(b []byte) { c <- string(b) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Publish(t.Context(), "t", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, c)
+	if n := p.connections(); n > 5 {
+		t.Errorf("%d connections to one broker", n)
+	}
+	if err := sub.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "all connections are closed", func() bool { return p.connections() == 0 })
+	if got := stacks(); got != "" {
+		t.Errorf("goroutines are left:\n%s", got)
+	}
+}
+
+// stacks returns the goroutines that are in our package or in those that it
+// uses, once they had time to end.
+func stacks() string {
+	var left []string
+	for range 200 {
+		buf := make([]byte, 4<<20)
+		left = nil
+		for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			for _, part := range []string{"/broker/kafka.(", "/broker/bridge.(", "pkg/kafka.(", "sarama."} {
+				if strings.Contains(g, part) && !strings.Contains(g, "testing.") {
+					left = append(left, g)
+					break
+				}
+			}
+		}
+		if left == nil {
+			return ""
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	return strings.Join(left, "\n\n")
+}
+
+func TestTooLarge(t *testing.T) {
+	addrs := brokers(t)
+	large := make([]byte, broker.MaxBody+(512<<10))
+	d := open(t, kafka.Config{Brokers: addrs, Topic: topic(t, addrs)})
+	c := make(chan string, 10)
+	if _, err := d.Subscribe(t.Context(), "t", func(b []byte) { c <- fmt.Sprint(len(b)) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Publish(t.Context(), "t", make([]byte, 6<<20)); !errors.Is(err, broker.ErrTooLarge) {
+		t.Errorf("got %v, want ErrTooLarge", err)
+	}
+	if err := d.Publish(t.Context(), "t", large); err != nil {
+		t.Errorf("an envelope of the Bus was refused: %v", err)
+	}
+	if got := wait(t, c); got != fmt.Sprint(len(large)) {
+		t.Errorf("got %s bytes, want %d", got, len(large))
+	}
+
+	// A topic that somebody made without thinking of us.
+	name := topic(t, addrs)
+	if err := admin(t, addrs).CreateTopic(name, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false); err != nil {
+		t.Fatal(err)
+	}
+	d = open(t, kafka.Config{Brokers: addrs, Topic: name})
+	if err := d.Publish(t.Context(), "t", large); !errors.Is(err, broker.ErrTooLarge) || !strings.Contains(err.Error(), "max.message.bytes") {
+		t.Errorf("got %v, want ErrTooLarge and what to raise", err)
+	}
+	if err := d.Publish(t.Context(), "t", large[:300<<10]); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCreated(t *testing.T) {
+	addrs := brokers(t)
+	name := topic(t, addrs)
+	open(t, kafka.Config{Brokers: addrs, Topic: name, Partitions: 5, Retention: time.Minute})
+	open(t, kafka.Config{Brokers: addrs, Topic: name, Partitions: 7})
+	topics, err := admin(t, addrs).ListTopics()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := topics[name]
+	if got.NumPartitions != 5 {
+		t.Errorf("got %d partitions, want 5", got.NumPartitions)
+	}
+	for key, want := range map[string]string{"retention.ms": "60000", "segment.ms": "30000", "message.timestamp.type": "LogAppendTime"} {
+		if v := got.ConfigEntries[key]; v == nil || *v != want {
+			t.Errorf("%s: got %v, want %s", key, v, want)
+		}
+	}
+}
