@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -81,6 +83,9 @@ func (c *Config) fill() error {
 		if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" {
 			return fmt.Errorf("kafka: the broker %q is not of the form host:port", addr)
 		}
+	}
+	if m := c.SASL.Mechanism; m != "" && !slices.Contains(Mechanisms, m) {
+		return fmt.Errorf("kafka: SASL.Mechanism is %q, possible are %s", m, strings.Join(Mechanisms, ", "))
 	}
 	if c.Topic == "" {
 		c.Topic = "carillon"

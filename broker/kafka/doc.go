@@ -17,8 +17,8 @@
 // deleted is created again and read from its beginning. What Kafka loses is
 // told by the Bus above.
 //
-// Partitions may be added. They are read within seconds, and written to half a
-// minute later; at that moment the order of a topic of the Bus may break, which
+// Partitions may be added. They are read within ten seconds, and written to
+// half a minute later; at that moment the order of a topic of the Bus may break, which
 // the Bus mends.
 //
 // # What it costs

@@ -55,10 +55,6 @@ func explain(cfg Config, right string, err error) error {
 		why = "forbids it to this user, on the whole cluster: " + grant
 	case is(sarama.ErrSASLAuthenticationFailed):
 		why = "refuses the user or the password: correct SASL.User and SASL.Password"
-	case is(sarama.ErrUnsupportedSASLMechanism):
-		why = "does not support the mechanism of login: correct SASL.Mechanism"
-	case is(sarama.ErrIllegalSASLState):
-		why = "does not expect a login there: remove SASL, or use the port that wants it"
 	case is(sarama.ErrUnknownTopicOrPartition):
 		why = "does not have the topic " + cfg.Topic + " any more"
 	case is(sarama.ErrNotEnoughReplicas, sarama.ErrNotEnoughReplicasAfterAppend):
@@ -79,6 +75,8 @@ func explain(cfg Config, right string, err error) error {
 		why = "does not answer in time"
 	case is(io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE):
 		why = "closed the connection: it stopped, or wants TLS or a login (SASL) there"
+	case is(sarama.ErrOutOfBrokers) && cfg.SASL.User != "": // sarama keeps the cause to itself
+		why = "does not accept this login there: use the port that wants one, or correct SASL.Mechanism"
 	default:
 		return fmt.Errorf("kafka: %s: %w", strings.Join(cfg.Brokers, ","), err)
 	}

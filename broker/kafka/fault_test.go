@@ -160,6 +160,56 @@ func TestKafkaAppearsLate(t *testing.T) {
 	}
 }
 
+// Hundreds of attempts to reconnect cost nothing that stays, and are numbered.
+func TestLongOutage(t *testing.T) {
+	p := newProxy(t)
+	p.start(t)
+	d := open(t, kafka.Config{
+		Brokers: []string{p.addr}, Topic: topic(t, brokers(t)), Dial: p.dial,
+		Retry: broker.Retry{Base: time.Millisecond, Max: 2 * time.Millisecond},
+	})
+	links := make(chan broker.Link, 10000)
+	d.(broker.Linked).OnLink(func(l broker.Link) { links <- l })
+	c := make(chan string, 1)
+	if _, err := d.Subscribe(t.Context(), "t", func(b []byte) { c <- string(b) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Publish(t.Context(), "t", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, c)
+	before := runtime.NumGoroutine()
+	p.kill()
+	tries := map[string]int{}
+	for tries["publisher"] < 100 || tries["subscriber"] < 100 {
+		if err := d.Publish(t.Context(), "t", []byte("y")); err == nil {
+			t.Fatal("published without a Kafka")
+		}
+		select {
+		case l := <-links:
+			if tries[l.Role]++; l.Up || l.Attempt != tries[l.Role] || l.Err == nil {
+				t.Fatalf("got %+v, want attempt %d", l, tries[l.Role])
+			}
+		case <-time.After(brokertest.Patience):
+			t.Fatal("nobody tells of the outage")
+		}
+	}
+	eventually(t, "no goroutines pile up", func() bool { return runtime.NumGoroutine() < before+20 })
+	p.start(t)
+	eventually(t, "Kafka is back", func() bool { return d.Publish(t.Context(), "t", []byte("z")) == nil })
+	for wait(t, c) != "z" {
+	}
+	up := map[string]bool{}
+	for !up["publisher"] || !up["subscriber"] {
+		select {
+		case l := <-links:
+			up[l.Role] = l.Up
+		case <-time.After(brokertest.Patience):
+			t.Fatalf("got only %v up", up)
+		}
+	}
+}
+
 // The topic is deleted underneath: it is created again, and read from its
 // beginning.
 func TestTopicDeleted(t *testing.T) {

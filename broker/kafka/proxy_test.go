@@ -139,4 +139,3 @@ func (p *proxy) connections() int {
 	defer p.mu.Unlock()
 	return len(p.conns) / 2
 }
-

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -57,10 +58,7 @@ func (r *reader) subscribe(ctx context.Context, topic string) (message.Subscribe
 	r.subs[topic] = append(r.subs[topic], s)
 	if !r.started {
 		r.started = true
-		r.positions = make(map[int32]int64)
-		for p, offset := range ends {
-			r.positions[p] = offset
-		}
+		r.positions = maps.Clone(ends)
 		r.wg.Go(r.run) // ends with r.ctx
 	}
 	return s, nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/broker/brokertest"
+	"github.com/carillonhq/carillon/broker/kafka"
 	"github.com/carillonhq/carillon/broker/memory"
 	"github.com/carillonhq/carillon/broker/rabbitmq"
 	"github.com/carillonhq/carillon/broker/redis"
@@ -33,6 +34,12 @@ func BenchmarkMessage(b *testing.B) {
 		url := brokertest.Env(b, "CARILLON_TEST_RABBITMQ")
 		benchmarkMessage(b, func(ctx context.Context) (broker.Driver, error) {
 			return rabbitmq.Open(ctx, rabbitmq.Config{URL: url, Logger: slog.New(slog.DiscardHandler)})
+		})
+	})
+	b.Run("kafka", func(b *testing.B) {
+		addrs := strings.Split(brokertest.Env(b, "CARILLON_TEST_KAFKA"), ",")
+		benchmarkMessage(b, func(ctx context.Context) (broker.Driver, error) {
+			return kafka.Open(ctx, kafka.Config{Brokers: addrs, Topic: "carillon-bench", Retention: time.Minute, Logger: slog.New(slog.DiscardHandler)})
 		})
 	})
 }
