@@ -247,6 +247,8 @@ func TestSecretsAreNotShown(t *testing.T) {
 		"broker: {redis: 's3cret'}",
 		"broker: {redis: ['s3cret']}",
 		"broker: {redis: {password: [s3cret]}}",
+		"broker: {kafka: {sasl: {password: [s3cret]}}}",
+		"broker: {kafka: {sasl: s3cret}}",
 		"broker: {redis: {password: {s3cret: 1}}}",
 		"broker: {redis: {pasword: s3cret}}",
 		"broker: {redis: {password: *s3cret}}",
