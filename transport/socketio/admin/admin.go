@@ -212,7 +212,7 @@ func (a *Admin) introduce(s *socketio.Socket) error {
 		s.Disconnect(false)
 		return nil
 	}
-	if a.door != nil && !a.door.known(s) {
+	if a.door != nil && isLogin(s) {
 		if err := s.Emit("session", a.door.sessions.issue()); err != nil {
 			return err
 		}

@@ -88,18 +88,33 @@ func (a *Admin) enter(ctx context.Context, s *socketio.Socket) error {
 	if a.off.Load() {
 		return errClosed
 	}
-	if a.door == nil || a.door.known(s) {
+	if a.door == nil {
+		s.Handshake().Auth = socketio.Raw{}
 		return nil
 	}
-	if err := a.door.check(ctx, credentialsOf(s)); err != nil {
+	c := credentialsOf(s)
+	if a.door.sessions.valid(c.SessionID) {
+		s.Handshake().Auth = socketio.Raw{}
+		return nil
+	}
+	if err := a.door.check(ctx, c); err != nil {
 		a.logger.Debug("administrator refused", "address", s.Handshake().Address, "reason", err.Message)
 		return err
 	}
+	s.Handshake().Auth = loggedIn
 	return nil
 }
 
-// known reports whether the client has shown a session that is valid.
-func (d *door) known(s *socketio.Socket) bool { return d.sessions.valid(credentialsOf(s).SessionID) }
+// loggedIn takes the place of a password, and nothing that of a session's id:
+// whoever fetches sockets, on any node, is told their handshakes. Nobody sees
+// that of a socket before the middlewares have returned.
+var loggedIn, _ = socketio.RawJSON([]byte(`"logged in"`))
+
+// isLogin reports whether the administrator has just shown a password.
+func isLogin(s *socketio.Socket) bool {
+	var auth string
+	return s.Handshake().Auth.Decode(&auth) == nil && auth == "logged in"
+}
 
 // check takes as long for a wrong user name as for a wrong password.
 func (d *door) check(ctx context.Context, c credentials) *socketio.Error {

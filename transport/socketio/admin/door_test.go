@@ -45,7 +45,7 @@ func TestCredentialsAreNeeded(t *testing.T) {
 }
 
 func TestLogin(t *testing.T) {
-	_, _, url := serve(t, socketio.Options{}, admin.Options{
+	_, io, url := serve(t, socketio.Options{}, admin.Options{
 		Username: "admin", PasswordHash: hashOf(t, "bells", bcrypt.MinCost),
 	}, nil)
 	c := socketiotest.Dial(t, url)
@@ -67,6 +67,17 @@ func TestLogin(t *testing.T) {
 	again := join(t, url, `/admin,{"sessionId":"`+session+`"}`)
 	if event, args := again.read(); event != "config" {
 		t.Errorf("got %s %s first, want config: the session is known", event, args)
+	}
+
+	// Who fetches sockets is told no secrets of administrators.
+	sockets, err := io.Of("/admin").FetchSockets(t.Context())
+	if err != nil || len(sockets) != 2 {
+		t.Fatalf("got %v, %v, want 2 sockets", sockets, err)
+	}
+	for _, s := range sockets {
+		if h := string(s.Handshake); strings.Contains(h, "bells") || strings.Contains(h, session) {
+			t.Errorf("got %s", h)
+		}
 	}
 }
 
