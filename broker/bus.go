@@ -31,7 +31,8 @@ type Bus struct {
 	kick   chan struct{} // tells the clock to look again
 	closed chan struct{} // Close is done
 
-	namesake atomic.Bool // two nodes with one name were reported
+	namesake   atomic.Bool  // two nodes with one name were reported
+	assembling atomic.Int64 // bytes of unfinished messages
 
 	reg        sync.RWMutex // guards these three:
 	handlers   map[string]func(Message)
@@ -87,7 +88,8 @@ func Open(ctx context.Context, open func(context.Context) (Driver, error), opts 
 		responders: make(map[string]func(Message) ([]byte, error)),
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
-	b.all = &topic{name: b.topicAll}
+	b.limit = maxEnvelope
+	b.all = &topic{name: b.topicAll, packer: packer{off: opts.Compression.Off}}
 	b.refs = make(map[uint32]uint64)
 	b.peers = make(map[NodeID]*peer)
 	b.tombs = make(map[NodeID]*tomb)
@@ -161,8 +163,9 @@ func (b *Bus) Broadcast(channel string, body []byte) error {
 	if err := checkSize(channel, body); err != nil {
 		return err
 	}
+	raw := b.opts.Compression.skips(channel, body)
 	b.mu.Lock()
-	err := b.toAll(message{channel: channel, body: body})
+	err := b.toAll(message{channel: channel, body: body, raw: raw})
 	b.mu.Unlock()
 	return b.refused(err, channel, body)
 }
@@ -173,12 +176,13 @@ func (b *Bus) Send(to NodeID, channel string, body []byte) error {
 	if err := checkSize(channel, body); err != nil {
 		return err
 	}
+	raw := b.opts.Compression.skips(channel, body)
 	b.mu.Lock()
 	err := ErrUnknownNode
 	if b.closing {
 		err = ErrClosed
 	} else if p := b.peers[to]; p != nil && p.up {
-		err = b.toNode(p, message{channel: channel, body: body})
+		err = b.toNode(p, message{channel: channel, body: body, raw: raw})
 	}
 	b.mu.Unlock()
 	return b.refused(err, channel, body)

@@ -13,6 +13,7 @@ func (b *Bus) keepTime(join bool) {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var beat time.Time
 	for {
 		select {
 		case <-timer.C:
@@ -21,6 +22,15 @@ func (b *Bus) keepTime(join bool) {
 			return
 		}
 		timer.Reset(time.Until(b.due(time.Now())))
+		if kept := b.opts.Hooks.Kept; kept != nil {
+			b.mu.Lock()
+			bytes, waiting, next := b.ring.bytes, b.ring.queued, b.nextBeat
+			b.mu.Unlock()
+			if next != beat {
+				beat = next
+				kept(bytes, waiting)
+			}
+		}
 	}
 }
 
@@ -55,10 +65,18 @@ func (b *Bus) due(now time.Time) (next time.Time) {
 		if !open && p.up || b.peers[p.ID] != p {
 			continue
 		}
+		if p.leaving && p.up {
+			next = earlier(next, p.since.Add(leaveTime)) // it answers no more
+			continue
+		}
 		if !now.Before(p.ask) {
-			p.ask = now.Add(askInterval)
-			p.out.hello = true
-			b.pump(p.out)
+			if p.up {
+				b.askFor(p, now)
+			} else {
+				p.ask = now.Add(askInterval)
+				p.out.hello = true
+				b.pump(p.out)
+			}
 		}
 		next = earlier(next, p.ask)
 	}
@@ -71,6 +89,7 @@ func (b *Bus) tick(now time.Time) {
 	late := !b.nextBeat.IsZero() && now.Sub(b.nextBeat) > lateTick
 	b.nextBeat = now.Add(h + time.Duration((rand.Float64()-0.5)*0.2*float64(h))) // ±10 %, so that nodes do not beat as one
 	b.expireGathers(now)
+	b.expire()
 
 	if up := b.uptime(); !b.frozen && (late || up-min(b.echo, up) > uint64((echoBeats*h).Milliseconds())) {
 		b.frozen = true

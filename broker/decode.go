@@ -13,6 +13,8 @@ type decoder struct {
 	beat [2]beat
 	tag  uint32
 
+	numbers []uint64
+
 	names map[string]string // channels seen, to not allocate them again
 }
 
@@ -20,7 +22,7 @@ type decoder struct {
 // valid until the next call, but for bodies and strings.
 func (d *decoder) decode(data []byte) (*envelope, error) {
 	e := &d.env
-	*e = envelope{hellos: e.hellos[:0], messages: e.messages[:0]}
+	*e = envelope{hellos: e.hellos[:0], messages: e.messages[:0], asks: e.asks[:0], spans: e.spans[:0]}
 	d.refs = d.refs[:0]
 
 	r := reader{b: data}
@@ -44,28 +46,71 @@ func (d *decoder) decode(data []byte) (*envelope, error) {
 	}
 
 	var seq uint64 // of the message before
+	if d.items(&r, &seq, false); r.bad {
+		return nil, errMalformed
+	}
+	return e, nil
+}
+
+// items reads all of r, which with packed was compressed.
+func (d *decoder) items(r *reader, seq *uint64, packed bool) {
+	e := &d.env
 	for len(r.b) > 0 && !r.bad {
 		kind := r.byte()
 		item := reader{b: r.take(r.length())}
 		if r.bad {
 			break
 		}
-		switch kind {
-		case kindMessage:
-			d.message(&item, &seq)
-		case kindHello:
+		switch {
+		case kind == kindMessage:
+			d.message(&item, seq)
+		case packed:
+			item.bad = true // nothing else is worth it
+		case kind == kindPacked:
+			content, ok := unpack(item.b)
+			inner := reader{b: content, bad: !ok}
+			d.items(&inner, seq, true)
+			item.bad = inner.bad
+		case kind == kindHello:
 			d.hello(&item)
-		case kindBeat:
+		case kind == kindBeat:
 			e.beat = d.readBeat(&item, &d.beat[0])
-		case kindBye:
+		case kind == kindBye:
 			e.bye = d.readBeat(&item, &d.beat[1])
+		case kind == kindNak:
+			for ns := d.ascending(&item, 2); len(ns) > 0; ns = ns[2:] {
+				e.asks = append(e.asks, hole{ns[0], ns[1]})
+			}
+		case kind == kindRepair:
+			for ns := d.ascending(&item, 4); len(ns) > 0; ns = ns[4:] {
+				e.spans = append(e.spans, span{ns[0], ns[1], ns[2], ns[3]})
+			}
 		}
 		r.bad = item.bad
 	}
-	if r.bad {
-		return nil, errMalformed
+}
+
+// ascending reads what appendNumbers wrote, unless it is too much.
+func (d *decoder) ascending(r *reader, per int) []uint64 {
+	n := r.uvarint()
+	if n > maxHoles || len(d.env.asks)+len(d.env.spans) > 0 {
+		r.bad = true
+		return nil
 	}
-	return e, nil
+	d.numbers = d.numbers[:0]
+	var last uint64
+	for range int(n) * per {
+		step := r.uvarint()
+		if step > math.MaxUint64-last {
+			r.bad = true
+		}
+		last += step
+		d.numbers = append(d.numbers, last)
+	}
+	if r.bad {
+		return nil
+	}
+	return d.numbers
 }
 
 func (d *decoder) message(r *reader, seq *uint64) {

@@ -42,6 +42,19 @@ type Linked interface {
 	OnLink(f func(Link))
 }
 
+// A Limited driver tells what its broker takes.
+type Limited interface {
+	// Limits is called once, before the first Publish.
+	Limits() Limits
+}
+
+// Limits are what a broker takes.
+type Limits struct {
+	// MaxMessage is how many bytes Publish takes at most, 0 if that does not
+	// matter. A Bus needs 64 KiB, and never uses more than 256 KiB.
+	MaxMessage int
+}
+
 // A Link is the state of one of a driver's connections after a change.
 type Link struct {
 	Role    string // "publisher" or "subscriber"

@@ -14,6 +14,9 @@ import (
 //	refs      count (node:u32 seq-n)*
 //	hello     flags:u8 target:16 base prev length name
 //	beat, bye state:u8 head count (node:u32 n)*
+//	nak       count (base upto)*
+//	repair    count (base lost last upto)*
+//	packed    message items, compressed as an S2 block
 //
 // pn grows with every envelope and every retry of one, so a greater pn proves
 // life. age is how long the sender had been up. left says that the broker has
@@ -32,8 +35,18 @@ import (
 // and nothing lies between prev and base. head, and the refs of a beat, are
 // the last messages that reached the broker.
 //
-// Items of unknown kind are skipped. Keyed and compressed messages, repair
-// and interest have their place in flags and kinds, but are not spoken yet.
+// A nak says what its sender misses of the receiver: after base, up to and
+// including upto. Its numbers ascend, and each counts from the one before it,
+// as do those of a repair, its answer. What lay after base up to lost is lost.
+// Of the rest, the messages in the same envelope are all that there is for the
+// receiver up to number upto; the last of them is number last. Neither is ever
+// said to all.
+//
+// A long message is said in parts, one after the other: all but the last have
+// the flag more, all but the first the flag part.
+//
+// Items of unknown kind are skipped. Keyed messages and interest have their
+// place in flags and kinds, but are not spoken yet.
 const (
 	magic   = 'B'
 	version = 1
@@ -42,14 +55,19 @@ const (
 	kindBeat    = 2
 	kindHello   = 3
 	kindBye     = 4
+	kindNak     = 5
+	kindRepair  = 6
+	kindPacked  = 7
 
 	msgDirect  = 1
 	msgKey     = 2 // reserved
-	msgS2      = 4 // reserved
+	msgS2      = 4 // reserved: a body that is compressed by itself
 	msgRequest = 8
 	msgAnswer  = 16
 	msgRefused = 32 // an answer that is the text of an error
-	msgKnown   = msgDirect | msgRequest | msgAnswer | msgRefused
+	msgMore    = 64 // the next message goes on with the body
+	msgPart    = 128
+	msgKnown   = msgDirect | msgRequest | msgAnswer | msgRefused | msgMore | msgPart
 
 	helloWant = 1 // "say hello to me, and beat: I miss where you begin, or something since"
 
@@ -83,6 +101,8 @@ type ref struct {
 
 type message struct {
 	flags     byte
+	null      bool // not on the wire: the statement of a message without one
+	raw       bool // not on the wire: it is not to be compressed
 	seq, prev uint64
 	id        uint64
 	channel   string
@@ -129,6 +149,8 @@ type envelope struct {
 	header
 	hellos   []hello
 	beat     *beat
+	asks     []hole
+	spans    []span // answers to asks
 	messages []message
 	bye      *beat
 }
@@ -142,8 +164,9 @@ func appendHeader(b []byte, tag uint32, h header) []byte {
 	return binary.AppendUvarint(b, h.left)
 }
 
-// append encodes e. Messages must be in the order of their numbers.
-func (e *envelope) append(b []byte, tag uint32) []byte {
+// append encodes e. Messages must be in the order of their numbers. With a nil
+// packer nothing is compressed.
+func (e *envelope) append(b []byte, tag uint32, p *packer) []byte {
 	b = appendHeader(b, tag, e.header)
 	for i := range e.hellos {
 		b = appendHello(b, &e.hellos[i])
@@ -151,15 +174,40 @@ func (e *envelope) append(b []byte, tag uint32) []byte {
 	if e.beat != nil {
 		b = appendBeat(b, kindBeat, e.beat)
 	}
-	b = appendMessages(b, e.messages)
+	if len(e.asks) > 0 {
+		b = appendHoles(b, e.asks)
+	}
+	if len(e.spans) > 0 {
+		b = appendSpans(b, e.spans)
+	}
+	var before uint64
+	for ms := e.messages; len(ms) > 0; {
+		n := 1 // that are alike in being compressed or not
+		for n < len(ms) && ms[n].raw == ms[0].raw {
+			n++
+		}
+		start := len(b)
+		b = appendMessages(b, ms[:n], before)
+		if !ms[0].raw {
+			b = p.pack(b, start)
+		}
+		before, ms = ms[n-1].seq, ms[n:]
+	}
 	if e.bye != nil {
 		b = appendBeat(b, kindBye, e.bye)
 	}
 	return b
 }
 
-func appendMessages(b []byte, ms []message) []byte {
-	var before uint64
+// refBound is what a ref has at most on the wire.
+const refBound = 4 + 10
+
+// wireBound is what m has at most on the wire.
+func (m *message) wireBound() int {
+	return 40 + len(m.channel) + refBound*len(m.refs) + len(m.body)
+}
+
+func appendMessages(b []byte, ms []message, before uint64) []byte {
 	for i := range ms {
 		m := &ms[i]
 		n := 1 + uvarintLen(m.seq-before) + uvarintLen(m.seq-m.prev) + uvarintLen(uint64(len(m.channel))) + len(m.channel) + len(m.body)
@@ -222,6 +270,41 @@ func appendBeat(b []byte, kind byte, t *beat) []byte {
 		b = binary.AppendUvarint(b, r.seq)
 	}
 	return b
+}
+
+// appendNumbers appends an item of ascending numbers, per of them in each entry.
+func appendNumbers(b []byte, kind byte, per int, ns []uint64) []byte {
+	n := uvarintLen(uint64(len(ns) / per))
+	var before uint64
+	for _, v := range ns {
+		n += uvarintLen(v - before)
+		before = v
+	}
+	b = append(b, kind)
+	b = binary.AppendUvarint(b, uint64(n))
+	b = binary.AppendUvarint(b, uint64(len(ns)/per))
+	before = 0
+	for _, v := range ns {
+		b = binary.AppendUvarint(b, v-before)
+		before = v
+	}
+	return b
+}
+
+func appendHoles(b []byte, hs []hole) []byte {
+	var ns []uint64
+	for _, h := range hs {
+		ns = append(ns, h.base, h.upto)
+	}
+	return appendNumbers(b, kindNak, 2, ns)
+}
+
+func appendSpans(b []byte, ss []span) []byte {
+	var ns []uint64
+	for _, s := range ss {
+		ns = append(ns, s.base, s.lost, s.last, s.upto)
+	}
+	return appendNumbers(b, kindRepair, 4, ns)
 }
 
 func uvarintLen(n uint64) int {

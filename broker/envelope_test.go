@@ -43,6 +43,19 @@ func envelopes() []struct {
 			broker.NewMsg(broker.MsgDirect|broker.MsgAnswer, 10, 7, 3, "", nil, "!"),
 			broker.NewMsg(broker.MsgDirect|broker.MsgAnswer|broker.MsgRefused, 11, 10, 4, "", nil, "no"),
 		}, nil)},
+		{"parts of a message", broker.NewEnvelope(h, nil, nil, ms{
+			broker.NewMsg(broker.MsgMore, 5, 4, 0, "chat", nil, "one "),
+			broker.NewMsg(broker.MsgMore|broker.MsgPart, 6, 5, 0, "chat", nil, "long "),
+			broker.NewMsg(broker.MsgPart, 7, 6, 0, "chat", nil, "message"),
+		}, nil)},
+		{"request for repair", broker.NewEnvelope(h, nil, nil, nil, nil).Ask(3, 5).Ask(9, 300)},
+		{"repair", broker.NewEnvelope(h, nil, nil, ms{
+			broker.NewMsg(broker.MsgDirect, 5, 4, 0, "chat", nil, "again"),
+		}, nil).Answer(3, 4, 5, 5).Answer(9, 9, 9, 300)},
+		{"compressed", broker.NewEnvelope(h, nil, nil, ms{
+			broker.NewMsg(0, 5, 4, 0, "chat", nil, strings.Repeat("all work and no play ", 100)),
+			broker.NewMsg(0, 6, 5, 0, "chat", nil, "makes Jack a dull boy"),
+		}, nil)},
 		{"everything", broker.NewEnvelope(h, hs{broker.NewHello(0, to, 1, 1, "n")}, broker.NewBeat(1), ms{broker.NewMsg(0, 2, 1, 0, "c", nil, "b")}, broker.NewBeat(2))},
 	}
 }
@@ -53,7 +66,7 @@ func TestGolden(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("The envelopes of envelope_test.go in hexadecimal, for the cluster \"carillon\".\n")
 	for _, c := range envelopes() {
-		fmt.Fprintf(&b, "-- %s --\n%s", c.name, hex.Dump(c.e.Encode("carillon")))
+		fmt.Fprintf(&b, "-- %s --\n%s", c.name, hex.Dump(c.e.EncodePacked("carillon")))
 	}
 	const file = "testdata/envelope.txtar"
 	if *update {
@@ -80,6 +93,9 @@ func TestRoundTrip(t *testing.T) {
 		}
 		if again := got.Encode("x"); !bytes.Equal(again, wire) {
 			t.Errorf("%s: got %x, want %x", c.name, again, wire)
+		}
+		if got, err = broker.Decode("x", c.e.EncodePacked("x")); err != nil || !bytes.Equal(got.Encode("x"), wire) {
+			t.Errorf("%s: packed, it does not come back (%v)", c.name, err)
 		}
 		if _, err := broker.Decode("y", wire); err == nil {
 			t.Errorf("%s: another cluster took it", c.name)
@@ -127,6 +143,7 @@ func TestHostileBytes(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for _, c := range envelopes() {
 		f.Add(c.e.Encode("x"))
+		f.Add(c.e.EncodePacked("x"))
 	}
 	f.Add([]byte("B"))
 	f.Add([]byte{})

@@ -30,6 +30,8 @@ type faults struct {
 	twice   float64 // how likely an envelope is delivered twice,
 	unknown float64 // and a publish fails, though half of them work
 	delay   func(topic string) time.Duration
+	epoch   int           // what was under way when it changes is lost
+	pause   chan struct{} // if not nil, nothing moves before it is closed
 	rand    *rand.Rand
 }
 
@@ -52,6 +54,16 @@ type faulty struct {
 }
 
 func (d faulty) Publish(ctx context.Context, topic string, data []byte) error {
+	d.mu.Lock()
+	pause := d.pause
+	d.mu.Unlock()
+	if pause != nil {
+		select {
+		case <-pause:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	d.mu.Lock()
 	away, mute := d.away, d.mute
 	lost := d.lose != nil && d.lose(topic, data)
@@ -77,7 +89,7 @@ func (d faulty) Publish(ctx context.Context, topic string, data []byte) error {
 func (d faulty) Subscribe(ctx context.Context, topic string, h broker.Handler) (broker.Subscription, error) {
 	return d.Driver.Subscribe(ctx, topic, func(data []byte) {
 		d.mu.Lock()
-		off, delay := d.away || d.deaf, time.Duration(0)
+		off, delay, pause, epoch := d.away || d.deaf, time.Duration(0), d.pause, d.epoch
 		if d.delay != nil {
 			delay = d.delay(topic)
 		}
@@ -86,7 +98,15 @@ func (d faulty) Subscribe(ctx context.Context, topic string, h broker.Handler) (
 			return
 		}
 		time.Sleep(delay) // in a bubble: the topics run apart
-		h(data)
+		if pause != nil {
+			<-pause
+		}
+		d.mu.Lock()
+		lost := epoch != d.epoch
+		d.mu.Unlock()
+		if !lost {
+			h(data)
+		}
 	})
 }
 

@@ -16,6 +16,8 @@ type lane struct {
 	bytes   int  // in items, and of the items being handed over
 	running bool // a goroutine is at it
 	room    chan struct{}
+
+	assembly // of the goroutine
 }
 
 // laneBound is how many bytes a lane holds before the driver has to wait.
@@ -62,7 +64,7 @@ func (b *Bus) run(l *lane) {
 		l.mu.Unlock()
 		for i := range batch {
 			if b.ctx.Err() == nil {
-				b.hand(&batch[i])
+				b.hand(l, &batch[i])
 			}
 			l.took(batch[i].size())
 		}
@@ -94,13 +96,18 @@ func (l *lane) full() <-chan struct{} {
 }
 
 // hand gives one item to whom it is for.
-func (b *Bus) hand(it *item) {
+func (b *Bus) hand(l *lane, it *item) {
 	switch {
 	case it.ev.Kind != 0:
-		if it.ev.Kind == NodeDown {
+		if ev := l.end(b); it.ev.Kind == NodeDown {
+			if ev.Kind != 0 {
+				ev.Node = it.ev.Node
+				b.tell(ev)
+			}
 			b.gathersDown(it.from)
 		}
 		b.tell(it.ev)
+	case it.msg.flags&(msgMore|msgPart) != 0 && !b.assemble(l, it):
 	case it.msg.flags&msgAnswer != 0:
 		b.answered(it.from, &it.msg)
 	case it.msg.flags&msgRequest != 0:

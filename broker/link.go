@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -24,8 +25,15 @@ func (b *Bus) join(ctx context.Context) error {
 		return err
 	}
 	l, linked := d.(Linked)
+	limit := maxEnvelope
+	if l, ok := d.(Limited); ok && l.Limits().MaxMessage > 0 {
+		limit = min(limit, l.Limits().MaxMessage)
+	}
+	if limit < minLimit {
+		return errors.Join(fmt.Errorf("broker: the driver takes %d bytes at a time, at least %d are needed", limit, minLimit), d.Close())
+	}
 	b.mu.Lock()
-	b.linked = linked
+	b.linked, b.limit = linked, limit
 	clear(b.roles)
 	b.mu.Unlock()
 	if linked {

@@ -9,7 +9,7 @@ const (
 	downBeats   = 5 // a node is down after so many beats of silence
 	echoBeats   = 3 // and this node is frozen after so many without its own echo
 	lateTick    = 400 * time.Millisecond
-	askInterval = 200 * time.Millisecond // between two requests for a peer's first number
+	askInterval = 200 * time.Millisecond // between two requests for a peer's hello
 	maxPeers    = 1024
 	maxTombs    = 4096
 )
@@ -43,7 +43,7 @@ type peer struct {
 	pn    uint64    // the greatest seen; only a greater one is a sign of life
 	heard time.Time // the last sign of life
 	born  time.Time // when its process began, at the latest
-	ask   time.Time // when to ask for a hello again, while something is missing
+	ask   time.Time // when to ask again for a hello, or for what is missing
 	lane  *lane
 
 	// What we say to it.
@@ -51,6 +51,7 @@ type peer struct {
 	base, basePrev uint64 // it is told nothing before base, and missed nothing between the two
 	lastDirect     uint64 // the last message to it alone,
 	headDirect     uint64 // and the last one of those that the broker has
+	evicted        uint64 // and the last one that is kept no more
 
 	incoming
 }
@@ -63,6 +64,7 @@ type tomb struct {
 	known      bool
 	cur        uint64
 	lastDirect uint64
+	evicted    uint64
 	heir       NodeID // the node that took its name, if that was why
 	lane       *lane
 }
@@ -100,13 +102,14 @@ func (b *Bus) contact(e *envelope, now time.Time) (*peer, DropReason) {
 	if t != nil {
 		// It may not know that it was gone, so its numbers go on.
 		p.lane, p.known, p.cur, p.lastDirect = t.lane, t.known, t.cur, t.lastDirect
-		p.headDirect = t.lastDirect
+		p.headDirect, p.evicted = t.lastDirect, t.evicted
 		p.basePrev = max(b.lastAll, t.lastDirect)
 		delete(b.tombs, p.ID)
 	} else {
 		p.lane = new(lane)
+		p.evicted = p.base // whatever it was told before we forgot it
 	}
-	p.out = &topic{name: b.topicNode + p.ID.String(), peer: p, hello: true}
+	p.out = &topic{name: b.topicNode + p.ID.String(), peer: p, hello: true, packer: packer{off: b.opts.Compression.Off}}
 	b.peers[p.ID] = p
 	b.pump(p.out)
 	b.look()
@@ -131,7 +134,7 @@ func (b *Bus) greeted(p *peer, h *hello) {
 	if !p.known {
 		p.known, p.cur = true, h.base
 	}
-	b.accept(p, message{flags: msgNull, seq: h.base, prev: h.prev})
+	b.accept(p, message{null: true, seq: h.base, prev: h.prev})
 	b.drain(p)
 }
 
@@ -164,7 +167,7 @@ func (b *Bus) retire(p *peer, heir NodeID) {
 	p.freed()
 	b.bury(p.out)
 	delete(b.peers, p.ID)
-	t := &tomb{p.ID, time.Now(), p.pn, p.known, p.cur, p.lastDirect, heir, p.lane}
+	t := &tomb{p.ID, time.Now(), p.pn, p.known, p.cur, p.lastDirect, p.evicted, heir, p.lane}
 	b.tombs[p.ID] = t
 	b.yard = append(b.yard, t)
 	if len(b.yard) > maxTombs {
@@ -175,11 +178,12 @@ func (b *Bus) retire(p *peer, heir NodeID) {
 	}
 }
 
-// echoed notes that an envelope of our own came back. b.mu is held.
-func (b *Bus) echoed(e *envelope) {
+// echoed notes that an envelope of our own came back, and how long it took.
+// b.mu is held.
+func (b *Bus) echoed(e *envelope) (lag time.Duration, ours bool) {
 	up := b.uptime()
 	if e.pn > b.pn || e.age > up {
-		return // not ours, whatever it says
+		return 0, false // whatever it says
 	}
 	b.echo = max(b.echo, e.age)
 	if h := uint64(b.opts.Heartbeat.Milliseconds()); b.frozen && 2*(up-b.echo) < 3*h {
@@ -187,6 +191,7 @@ func (b *Bus) echoed(e *envelope) {
 		b.push(&b.lane, item{ev: Event{Kind: Thawed, Node: b.self}})
 		b.amnesty()
 	}
+	return time.Duration(up-e.age) * time.Millisecond, true
 }
 
 // deaf reports that this node may be the one who is cut off, so that the

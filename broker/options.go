@@ -22,9 +22,14 @@ type Options struct {
 	// silent for five of them is down. Default: 1s. At least 10ms.
 	Heartbeat time.Duration
 
-	// Buffer bounds the bytes that wait for the broker, 64 bytes of overhead
-	// for each message included. Default: 32 MiB.
+	// Buffer bounds the bytes of what this node has said and keeps: what waits
+	// for the broker, and in the room which that leaves, for up to 30 s, what
+	// the broker took, for nodes that missed it. 128 bytes of overhead for each
+	// message are included. Default: 32 MiB.
 	Buffer int
+
+	// Compression is of what goes to the broker.
+	Compression Compression
 
 	// Retry is how reconnecting goes on.
 	Retry Retry
@@ -35,9 +40,25 @@ type Options struct {
 
 // Bounds on what a Bus sends.
 const (
-	MaxBody    = 4 << 20 // bytes of one message's body
-	MaxChannel = 64      // bytes of a channel's name
+	MaxBody    = 16 << 20 // bytes of one message's body; see also Options.Buffer
+	MaxChannel = 64       // bytes of a channel's name
 )
+
+// Compression is how a Bus compresses. The zero value has envelopes with 1 KB
+// of messages or more compressed with S2, unless that does not save an eighth.
+type Compression struct {
+	// Off turns it off: for a broker on the same machine, say. What others
+	// compressed is understood all the same.
+	Off bool
+
+	// Skip, if set, tells of a single message that it is not to be compressed.
+	// It is called on the goroutine that says it, and must not keep body.
+	Skip func(channel string, body []byte) bool
+}
+
+func (c *Compression) skips(channel string, body []byte) bool {
+	return c.Skip != nil && !c.Off && c.Skip(channel, body)
+}
 
 func (o *Options) fill(id NodeID) error {
 	if o.Node == "" {
@@ -114,11 +135,31 @@ type Hooks struct {
 	// Dropped counts what came from the broker and was not used.
 	Dropped func(reason DropReason, bytes int)
 
-	// Duplicate counts messages that had been handed over before.
+	// Duplicate counts messages that had come before: repeated by the broker,
+	// or by a repair of what came by itself meanwhile.
 	Duplicate func(from Member)
 
 	// Gap counts holes: up to n messages of that node may be missing.
 	Gap func(from Member, n uint64)
+
+	// Asked counts what this node asks another to repair, Repaired the
+	// messages that came for that.
+	Asked    func(from Member)
+	Repaired func(from Member, messages int)
+
+	// Repair counts what this node repairs for another. Many bytes say that
+	// the broker loses much.
+	Repair func(to Member, messages, bytes int)
+
+	// Kept tells at each heartbeat what is kept of this node's messages, of
+	// which waiting bytes are not at the broker yet. Options.Buffer bounds both.
+	Kept func(bytes, waiting int)
+
+	// Lag follows every envelope with the time that it took through the broker.
+	// Of this node itself (its own envelopes come back) that is the time
+	// there and back. No clocks are compared: of another node it is how much
+	// longer it took than the fastest envelope of that node so far.
+	Lag func(from Member, lag time.Duration)
 
 	NodeUp   func(Member)
 	NodeDown func(Member)

@@ -3,12 +3,13 @@ package broker
 import (
 	"context"
 	"errors"
-	"slices"
+	"fmt"
 	"time"
 )
 
 const (
-	maxEnvelope    = 256 << 10              // bytes of messages in one envelope, unless one alone has more
+	maxEnvelope    = 256 << 10              // bytes of one envelope, unless the driver states less,
+	minLimit       = 64 << 10               // which must not be less than this
 	maxFlight      = 16                     // publishes under way at a time
 	publishTimeout = 700 * time.Millisecond // and another second for every MiB
 )
@@ -25,7 +26,8 @@ type outbox struct {
 	headAll uint64            // the last one of them that the broker has
 	refs    map[uint32]uint64 // nodes that were sent something since lastAll, and its number
 	pn      uint64
-	queued  int // bytes, of which Options.Buffer is the bound
+	ring    ring
+	limit   int // bytes of the largest envelope
 
 	all  *topic
 	busy int           // topics with a goroutine
@@ -36,29 +38,36 @@ type outbox struct {
 // A topic is a queue of messages on their way to one topic of the broker.
 type topic struct {
 	name             string
-	peer             *peer // nil: the topic of all
-	queue            []message
-	first            uint64 // the first message of the envelope under way, if any
-	hello, beat, bye bool   // to go with the next envelope
-	busy             bool   // a goroutine empties it
-	dead             bool   // nobody listens any more
+	peer             *peer    // nil: the topic of all
+	queue            []uint64 // numbers of messages in the ring
+	first            uint64   // the first message of the envelope under way, if any
+	hello, beat, bye bool     // to go with the next envelope
+	nak              bool     // so does a request for what is missing,
+	repair           []hole   // and the answer to such a request, in an envelope of its own
+	busy             bool     // a goroutine empties it
+	dead             bool     // nobody listens any more
+	packer           packer   // of the goroutine
 }
 
-func (t *topic) waiting() bool { return len(t.queue) > 0 || t.hello || t.beat || t.bye }
+func (t *topic) waiting() bool {
+	return len(t.queue) > 0 || t.hello || t.beat || t.bye || t.nak || len(t.repair) > 0
+}
 
-// messageSize is what a message counts against Options.Buffer.
-func messageSize(m *message) int { return itemOverhead + len(m.body) + 16*len(m.refs) }
-
-// admit checks that n messages of m's size can be queued, and makes the body
-// ours. b.mu is held.
+// admit makes room for m to n nodes, or to all if n is 0. b.mu is held.
 func (b *Bus) admit(m *message, n int) error {
 	if b.closing {
 		return ErrClosed
 	}
-	if b.queued+n*messageSize(m) > b.opts.Buffer {
+	size := b.parts(m)*entryOverhead + len(m.body)
+	if size > b.opts.Buffer {
+		return fmt.Errorf("%w: %d bytes do not fit into Options.Buffer", ErrTooLarge, len(m.body))
+	}
+	if n == 0 {
+		size += 16 * len(b.refs)
+	}
+	if !b.makeRoom(max(n, 1) * size) {
 		return ErrOverflow
 	}
-	m.body = slices.Clone(m.body)
 	return nil
 }
 
@@ -69,28 +78,38 @@ func (b *Bus) toAll(m message) error {
 			return ErrClosed
 		}
 		if len(b.tombs) > 0 {
-			// A node that we hold down may be alive and come back. The
-			// number it missed will tell it of the gap.
-			b.seq++
-			b.lastAll = b.seq
+			// A node that we hold down may be alive and come back. It
+			// will then ask for what it missed.
+			if err := b.admit(&m, 0); err != nil {
+				return err
+			}
+			for more := true; more; {
+				var part message
+				part, more = b.next(&m)
+				b.lastAll = b.seq
+				b.ring.add(entry{message: part, at: b.uptime(), state: sent})
+			}
 			clear(b.refs)
 		}
 		return nil
 	}
-	if err := b.admit(&m, 1); err != nil {
+	if err := b.admit(&m, 0); err != nil {
 		return err
 	}
-	b.seq++
-	m.seq, m.prev = b.seq, b.lastAll
-	if len(b.refs) > 0 {
-		m.refs = make([]ref, 0, len(b.refs))
-		for node, seq := range b.refs {
-			m.refs = append(m.refs, ref{node, seq})
+	for more := true; more; {
+		var part message
+		part, more = b.next(&m)
+		part.prev = b.lastAll
+		if len(b.refs) > 0 {
+			part.refs = make([]ref, 0, len(b.refs))
+			for node, seq := range b.refs {
+				part.refs = append(part.refs, ref{node, seq})
+			}
+			clear(b.refs)
 		}
-		clear(b.refs)
+		b.lastAll = b.seq
+		b.enqueue(b.all, NodeID{}, part)
 	}
-	b.lastAll = b.seq
-	b.enqueue(b.all, m)
 	return nil
 }
 
@@ -105,17 +124,20 @@ func (b *Bus) toNode(p *peer, m message) error {
 
 // numbered queues an admitted m for p.
 func (b *Bus) numbered(p *peer, m message) {
-	b.seq++
 	m.flags |= msgDirect
-	m.seq, m.prev = b.seq, max(p.lastDirect, b.lastAll, p.base)
-	p.lastDirect = b.seq
-	b.refs[p.ref] = b.seq
-	b.enqueue(p.out, m)
+	for more := true; more; {
+		var part message
+		part, more = b.next(&m)
+		part.prev = max(p.lastDirect, b.lastAll, p.base)
+		p.lastDirect = b.seq
+		b.refs[p.ref] = b.seq
+		b.enqueue(p.out, p.ID, part)
+	}
 }
 
-func (b *Bus) enqueue(t *topic, m message) {
-	t.queue = append(t.queue, m)
-	b.queued += messageSize(&m)
+func (b *Bus) enqueue(t *topic, to NodeID, m message) {
+	b.ring.add(entry{message: m, to: to})
+	t.queue = append(t.queue, m.seq)
 	b.pump(t)
 }
 
@@ -144,16 +166,18 @@ func (b *Bus) empty(t *topic) {
 			b.mu.Unlock()
 			return
 		}
-		batch = t.cut(batch[:0])
-		if len(batch) > 0 {
-			t.first = batch[0].seq
+		s := speech{hello: t.hello, beat: t.beat, bye: t.bye, nak: t.nak}
+		t.hello, t.beat, t.bye, t.nak = false, false, false, false
+		if len(t.repair) > 0 {
+			s.repair = t.repair // ahead of what is new
+			t.repair = nil
+		} else {
+			batch = b.cut(t, batch[:0])
+			s.messages = batch
 		}
-		o := envelope{messages: batch}
-		hello, beat, bye := t.hello, t.beat, t.bye
-		t.hello, t.beat, t.bye = false, false, false
 		b.mu.Unlock()
 
-		buf = b.deliver(t, &o, hello, beat, bye, buf)
+		buf = b.deliver(t, &s, buf)
 		clear(batch) // the bodies can go
 		if cap(buf) > 2*maxEnvelope {
 			buf = nil
@@ -161,15 +185,30 @@ func (b *Bus) empty(t *topic) {
 	}
 }
 
-// cut moves the messages of the next envelope from the queue to batch.
-func (t *topic) cut(batch []message) []message {
-	size, n := 0, 0
-	for n < len(t.queue) && (n == 0 || size+messageSize(&t.queue[n]) <= maxEnvelope) {
-		size += messageSize(&t.queue[n])
+// A speech is what one envelope is to say.
+type speech struct {
+	messages              []message
+	hello, beat, bye, nak bool
+	repair                []hole // to be answered
+}
+
+// cut moves the messages of the next envelope from the queue of t to batch.
+// b.mu is held.
+func (b *Bus) cut(t *topic, batch []message) []message {
+	size := b.reserve()
+	n := 0
+	for _, seq := range t.queue {
+		m := &b.ring.find(seq).message
+		if size += m.wireBound(); n > 0 && size > b.limit {
+			break
+		}
+		batch = append(batch, *m)
 		n++
 	}
-	batch = append(batch, t.queue[:n]...)
-	clear(t.queue[:n])
+	if n == 0 {
+		return batch
+	}
+	t.first = batch[0].seq
 	if t.queue = t.queue[n:]; len(t.queue) == 0 {
 		t.queue = nil
 	}
@@ -178,7 +217,8 @@ func (t *topic) cut(batch []message) []message {
 
 // deliver publishes one envelope until the broker has taken it. Each try has
 // its own pn, and says anew what is true by then.
-func (b *Bus) deliver(t *topic, e *envelope, hello, beat, bye bool, buf []byte) []byte {
+func (b *Bus) deliver(t *topic, s *speech, buf []byte) []byte {
+	e := envelope{messages: s.messages}
 	for try := 1; ; try++ {
 		select {
 		case b.flight <- struct{}{}:
@@ -187,9 +227,9 @@ func (b *Bus) deliver(t *topic, e *envelope, hello, beat, bye bool, buf []byte) 
 		}
 		b.mu.Lock()
 		driver := b.driver
-		b.head(e, t, hello, beat, bye)
+		b.head(&e, t, s)
 		b.mu.Unlock()
-		buf = e.append(buf[:0], b.tag)
+		buf = e.append(buf[:0], b.tag, &t.packer)
 
 		ctx, cancel := context.WithTimeout(b.ctx, publishTimeout+time.Duration(len(buf)>>10)*time.Second>>10)
 		start := time.Now()
@@ -201,8 +241,9 @@ func (b *Bus) deliver(t *topic, e *envelope, hello, beat, bye bool, buf []byte) 
 			h(len(e.messages), len(buf), took, err)
 		}
 
-		again, wait, wake := b.published(t, e, try, err)
+		again, wait, wake := b.published(t, s, &e, len(buf), try, err)
 		if !again {
+			b.told(t, s, &e)
 			return buf
 		}
 		timer := time.NewTimer(wait)
@@ -216,27 +257,45 @@ func (b *Bus) deliver(t *topic, e *envelope, hello, beat, bye bool, buf []byte) 
 }
 
 // head fills in what an envelope to t says besides its messages. b.mu is held.
-func (b *Bus) head(e *envelope, t *topic, hello, beat, bye bool) {
+func (b *Bus) head(e *envelope, t *topic, s *speech) {
 	b.pn++
 	e.header = header{sender: b.self.ID, pn: b.pn, age: b.uptime(), left: b.left()}
-	e.hellos, e.beat, e.bye = e.hellos[:0], nil, nil
-	if hello {
+	e.hellos, e.beat, e.bye, e.asks = e.hellos[:0], nil, nil, e.asks[:0]
+	if s.hello {
 		h := b.greeting()
 		if p := t.peer; p != nil {
 			h.target, h.base, h.prev = p.ID, p.base, p.basePrev
-			if _, open := p.hole(); open || !p.up {
+			if !p.up {
 				h.flags |= helloWant
 			}
 		}
 		e.hellos = append(e.hellos, h)
 	}
-	if beat {
-		e.beat = b.pulse()
+	if s.nak && t.peer.up {
+		e.asks = t.peer.holes(e.asks)
 	}
-	if bye {
-		e.bye = b.pulse()
+	if len(s.repair) > 0 {
+		b.page(t.peer, s.repair, e)
+	}
+	if s.beat || s.bye {
+		room := b.limit - fixedBound
+		for i := range e.messages {
+			room -= e.messages[i].wireBound()
+		}
+		if s.beat {
+			e.beat = b.pulse(room / 2)
+		}
+		if s.bye {
+			e.bye = b.pulse(room / 2)
+		}
 	}
 }
+
+// fixedBound is what an envelope has at most besides messages and beats.
+const fixedBound = 2 << 10
+
+// reserve is what an envelope needs at most besides its messages. b.mu is held.
+func (b *Bus) reserve() int { return fixedBound + 2*min(refBound*len(b.peers), b.limit/8) }
 
 // greeting returns a hello to everybody.
 func (b *Bus) greeting() hello { return hello{name: b.self.Name} }
@@ -255,16 +314,17 @@ func (t *topic) left(n uint64) uint64 {
 		return min(n, t.first-1)
 	}
 	if len(t.queue) > 0 {
-		return min(n, t.queue[0].seq-1)
+		return min(n, t.queue[0]-1)
 	}
 	return n
 }
 
-// pulse returns what has left this node, for beat and bye. b.mu is held.
-func (b *Bus) pulse() *beat {
+// pulse returns what has left this node, for beat and bye, in at most room
+// bytes: who finds no place in it is named by another beat. b.mu is held.
+func (b *Bus) pulse(room int) *beat {
 	t := &beat{head: b.headAll}
 	for _, p := range b.peers {
-		if p.headDirect > b.headAll {
+		if p.headDirect > b.headAll && len(t.refs) < room/refBound {
 			t.refs = append(t.refs, ref{p.ref, p.headDirect})
 		}
 	}
@@ -273,12 +333,12 @@ func (b *Bus) pulse() *beat {
 
 // published notes the outcome of a try, and says whether and when to try
 // again, and what may end that wait.
-func (b *Bus) published(t *topic, e *envelope, try int, err error) (again bool, wait time.Duration, wake <-chan struct{}) {
+func (b *Bus) published(t *topic, s *speech, e *envelope, size, try int, err error) (again bool, wait time.Duration, wake <-chan struct{}) {
 	tooLarge := errors.Is(err, ErrTooLarge)
 	if tooLarge {
-		// No try will bring it through, and all behind it would wait. Its
-		// numbers tell the receivers what they miss.
-		b.log.Error("the broker refuses an envelope as too large, its messages are dropped", "topic", t.name, "messages", len(e.messages), "err", err)
+		// No try will bring it through, and all behind it would wait. Who
+		// misses it will ask, and gets it in smaller envelopes, or a Gap.
+		b.log.Error("the broker refuses an envelope as too large", "topic", t.name, "messages", len(e.messages), "bytes", size, "err", err)
 	}
 	var say func()
 	defer func() { say() }()
@@ -293,11 +353,15 @@ func (b *Bus) published(t *topic, e *envelope, try int, err error) (again bool, 
 		return true, wait, b.wake
 	}
 	t.first = 0
-	for i := range e.messages {
-		b.queued -= messageSize(&e.messages[i])
+	now := b.uptime()
+	for i := range s.messages {
+		b.ring.settle(s.messages[i].seq, now)
 	}
-	if n := len(e.messages); n > 0 {
-		last := e.messages[n-1].seq
+	if tooLarge {
+		b.shrink(e, size)
+	}
+	if n := len(s.messages); n > 0 {
+		last := s.messages[n-1].seq
 		if t.peer == nil {
 			b.headAll = last
 		} else {
@@ -305,6 +369,34 @@ func (b *Bus) published(t *topic, e *envelope, try int, err error) (again bool, 
 		}
 	}
 	return false, 0, nil
+}
+
+// shrink makes envelopes smaller than one that was too large, or gives up what
+// cannot be made smaller. b.mu is held.
+func (b *Bus) shrink(e *envelope, size int) {
+	if smaller := max(size/2, minLimit); len(e.messages) > 1 && smaller < b.limit {
+		b.limit = smaller
+		return
+	}
+	for i := range e.messages {
+		if en := b.ring.find(e.messages[i].seq); en != nil && en.state == sent {
+			b.ring.empty(en)
+		}
+	}
+}
+
+// told tells the hooks what an envelope to one node was for.
+func (b *Bus) told(t *topic, s *speech, e *envelope) {
+	if h := b.opts.Hooks.Asked; h != nil && len(e.asks) > 0 {
+		h(t.peer.Member)
+	}
+	if h := b.opts.Hooks.Repair; h != nil && len(s.repair) > 0 {
+		n := 0
+		for i := range e.messages {
+			n += len(e.messages[i].body)
+		}
+		h(t.peer.Member, len(e.messages), n)
+	}
 }
 
 // wakeAll ends the waits for another try. b.mu is held.
@@ -315,13 +407,14 @@ func (b *Bus) wakeAll() {
 	}
 }
 
-// bury gives up what waits for a node that is gone. b.mu is held.
+// bury takes what waits for a node that is gone out of its queue. It stays in
+// the ring, should the node come back. b.mu is held.
 func (b *Bus) bury(t *topic) {
 	t.dead = true
-	for i := range t.queue {
-		b.queued -= messageSize(&t.queue[i])
+	for _, seq := range t.queue {
+		b.ring.settle(seq, b.uptime())
 	}
-	t.queue = nil
+	t.queue, t.repair = nil, nil
 }
 
 // awaitIdle waits until nothing is waiting for the broker, or for timeout.

@@ -9,16 +9,15 @@ import (
 const (
 	reorderTime = 40 * time.Millisecond // how long a message may be behind a later one before we ask
 	leaveTime   = time.Second           // how long we wait for what a node that said bye sent before
-	holdBound   = 4 << 20               // bytes held for one peer before the driver has to wait
-
-	msgNull = 64 // not on the wire: the statement of a message without one
+	holdBound   = 4 << 20               // bytes held for one peer before the driver has to wait,
+	holdTime    = time.Second           // but no longer than this: then more is dropped, and asked for again
 )
 
 // incoming is what has come from a peer. Everything up to cur was handed over
 // or given up. A message that names a predecessor beyond cur leaves a hole: it
-// is held until the hole is filled, or until it is certain that it will not be.
-// That is when both topics have brought an envelope that says that what is
-// missing had left before; it comes by itself, or because we ask.
+// is held until the hole is filled. What does not come by itself is asked for,
+// sooner if it is certain that it was lost: that is when both topics have
+// brought an envelope that says that what is missing had left before.
 type incoming struct {
 	known bool // cur is
 	cur   uint64
@@ -29,6 +28,8 @@ type incoming struct {
 	target  uint64    // what the peer says has left it for us
 	since   time.Time // when the first hole opened, after number stuck
 	stuck   uint64
+	tries   int       // how often we have asked since
+	overrun bool      // what exceeds holdBound is dropped
 	left    [2]uint64 // what had left when we were sent the latest envelope to all, to us
 	leaving bool      // it said bye
 }
@@ -62,18 +63,23 @@ func (b *Bus) receive(d *decoder, direct bool, data []byte) {
 		}
 		return
 	}
+	wrong := !direct && len(e.asks)+len(e.spans) > 0
 	for i := range e.messages {
-		if (e.messages[i].flags&msgDirect != 0) != direct {
-			b.dropped(DropMalformed, len(data))
-			return
-		}
+		wrong = wrong || (e.messages[i].flags&msgDirect != 0) != direct
+	}
+	if wrong {
+		b.dropped(DropMalformed, len(data))
+		return
 	}
 
 	now := time.Now()
 	b.mu.Lock()
 	if e.sender == b.self.ID {
-		b.echoed(e)
+		lag, ours := b.echoed(e)
 		b.mu.Unlock()
+		if h := b.opts.Hooks.Lag; h != nil && ours {
+			h(b.self, lag)
+		}
 		return
 	}
 	p, reason := b.contact(e, now)
@@ -86,6 +92,7 @@ func (b *Bus) receive(d *decoder, direct bool, data []byte) {
 		return
 	}
 	twice := b.take(p, e, direct)
+	lag := now.Sub(p.born) - time.Duration(min(e.age, 1<<40))*time.Millisecond
 	from := p.Member
 	lane := p.lane.full()
 	hold := p.full()
@@ -100,21 +107,38 @@ func (b *Bus) receive(d *decoder, direct bool, data []byte) {
 			h.Duplicate(from)
 		}
 	}
+	if h.Repaired != nil && len(e.spans) > 0 && len(e.messages) > twice {
+		h.Repaired(from, len(e.messages)-twice)
+	}
+	if h.Lag != nil {
+		h.Lag(from, max(0, lag))
+	}
 	if lane != nil {
 		b.stall(lane)
 	}
 	if hold != nil {
-		// The other topic brings what is missing, or patience ends.
-		select {
-		case <-hold:
-		case <-b.ctx.Done():
-		}
+		b.linger(p, hold)
+	}
+}
+
+// linger gives the other topic time to bring what is missing. If it does not,
+// this one has to go on: it may be the one that brings the repair.
+func (b *Bus) linger(p *peer, hold <-chan struct{}) {
+	timer := time.NewTimer(holdTime)
+	defer timer.Stop()
+	select {
+	case <-hold:
+	case <-b.ctx.Done():
+	case <-timer.C:
+		b.mu.Lock()
+		p.overrun = p.held > holdBound
+		b.mu.Unlock()
 	}
 }
 
 // full returns nil, or what to wait for before the peer is heard further.
 func (in *incoming) full() <-chan struct{} {
-	if in.held <= holdBound {
+	if in.held <= holdBound || in.overrun {
 		return nil
 	}
 	if in.room == nil {
@@ -124,7 +148,11 @@ func (in *incoming) full() <-chan struct{} {
 }
 
 func (in *incoming) freed() {
-	if in.room != nil && in.held <= holdBound {
+	if in.held > holdBound {
+		return
+	}
+	in.overrun = false
+	if in.room != nil {
 		close(in.room)
 		in.room = nil
 	}
@@ -182,9 +210,17 @@ func (b *Bus) take(p *peer, e *envelope, direct bool) (twice int) {
 		topic = 1
 	}
 	p.left[topic] = max(p.left[topic], e.left)
+	if len(e.asks) > 0 {
+		b.asked(p, e.asks)
+	}
+	if len(e.spans) > 0 {
+		b.repaired(p, e.spans)
+	}
 	switch {
-	case p.up:
+	case p.up && p.leaving:
 		b.giveUp(p, p.lost)
+	case p.up:
+		b.watch(p, len(e.spans) > 0 && twice < max(1, len(e.messages)))
 	case p.leaving:
 		b.retire(p, NodeID{})
 	}
@@ -195,7 +231,7 @@ func (b *Bus) take(p *peer, e *envelope, direct bool) (twice int) {
 // false if the message was there before. b.mu is held.
 func (b *Bus) accept(p *peer, m message) bool {
 	if p.known && m.seq <= p.cur {
-		return m.flags&msgNull != 0
+		return m.null
 	}
 	i, found := slices.BinarySearchFunc(p.hold, m.seq, func(h message, seq uint64) int {
 		switch {
@@ -207,7 +243,15 @@ func (b *Bus) accept(p *peer, m message) bool {
 		return 0
 	})
 	if found {
-		return m.flags&msgNull != 0
+		if h := &p.hold[i]; h.null && !m.null { // what the statement left open
+			p.held += len(m.body)
+			*h = m
+			if p.up {
+				b.drain(p)
+			}
+			return true
+		}
+		return m.null
 	}
 	if p.up && i == 0 && m.prev <= p.cur {
 		b.advance(p, m)
@@ -215,8 +259,9 @@ func (b *Bus) accept(p *peer, m message) bool {
 		return true
 	}
 	size := itemOverhead + len(m.body)
-	if !p.up && p.held+size > holdBound {
-		return true // it will be missing, and be told as a Gap
+	if (!p.up || p.overrun) && p.held+size > holdBound {
+		p.target = max(p.target, m.seq) // it is missing from now on
+		return true
 	}
 	p.hold = slices.Insert(p.hold, i, m)
 	p.held += size
@@ -226,7 +271,7 @@ func (b *Bus) accept(p *peer, m message) bool {
 // advance makes m the last message of p. b.mu is held.
 func (b *Bus) advance(p *peer, m message) {
 	p.cur = m.seq
-	if m.flags&msgNull == 0 {
+	if !m.null {
 		b.push(p.lane, item{from: p, msg: m})
 	}
 }
@@ -250,26 +295,13 @@ func (b *Bus) drain(p *peer) {
 	p.freed()
 }
 
-// giveUp turns the holes that over tells are hopeless into gaps, and lets p go
-// if it said bye and nothing more is awaited. If a hole remains, the clock
-// takes care of it. b.mu is held.
+// giveUp turns the holes that over tells are hopeless into gaps. b.mu is held.
 func (b *Bus) giveUp(p *peer, over func(to uint64) bool) {
-	to, open := p.hole()
-	for ; open && over(to); to, open = p.hole() {
+	for to, open := p.hole(); open && over(to); to, open = p.hole() {
 		b.gap(p, to)
 		b.drain(p)
 	}
-	switch {
-	case !open:
-		p.since = time.Time{}
-		if p.leaving && b.peers[p.ID] == p {
-			b.retire(p, NodeID{})
-		}
-	case p.since.IsZero() || p.cur != p.stuck:
-		p.since, p.stuck = time.Now(), p.cur
-		p.ask = p.since.Add(reorderTime)
-		b.look()
-	}
+	b.watch(p, false)
 }
 
 // gap gives up what is missing up to number to. b.mu is held.
@@ -281,10 +313,11 @@ func (b *Bus) gap(p *peer, to uint64) {
 	p.cur = to
 }
 
-// patience is how long a hole may stay open while nothing is certain.
+// patience is how long a hole may stay open: a node that beats and does not
+// answer all that time is as good as gone.
 func (b *Bus) patience(p *peer) time.Duration {
 	if p.leaving {
 		return leaveTime
 	}
-	return downBeats * b.opts.Heartbeat
+	return 3 * downBeats * b.opts.Heartbeat
 }

@@ -55,13 +55,14 @@ func (b *Bus) Request(channel string, body []byte, to ...NodeID) (*Gather, error
 	if err := checkSize(channel, body); err != nil {
 		return nil, err
 	}
+	raw := b.opts.Compression.skips(channel, body)
 	b.mu.Lock()
-	g, err := b.request(channel, body, to)
+	g, err := b.request(message{flags: msgRequest, channel: channel, body: body, raw: raw}, to)
 	b.mu.Unlock()
 	return g, b.refused(err, channel, body)
 }
 
-func (b *Bus) request(channel string, body []byte, to []NodeID) (*Gather, error) {
+func (b *Bus) request(m message, to []NodeID) (*Gather, error) {
 	if b.closing {
 		return nil, ErrClosed
 	}
@@ -91,7 +92,7 @@ func (b *Bus) request(channel string, body []byte, to []NodeID) (*Gather, error)
 
 	b.lastID++
 	g.id = b.lastID
-	m := message{flags: msgRequest, id: g.id, channel: channel, body: body}
+	m.id = g.id
 	if len(to) == 0 {
 		if err := b.toAll(m); err != nil {
 			return nil, err
@@ -218,6 +219,7 @@ func (b *Bus) respond(p *peer, m *message) {
 	if len(a.body) > MaxBody {
 		refuse("the answer is too large")
 	}
+	a.raw = b.opts.Compression.skips(m.channel, a.body)
 	b.mu.Lock()
 	var err error
 	if p.up {
