@@ -52,6 +52,7 @@ func (e *Envelope) Encode(cluster string) []byte { return e.append(nil, clusterT
 func (e *Envelope) EncodePacked(cluster string) []byte {
 	return e.append(nil, clusterTag(cluster), new(packer))
 }
+
 func Decode(cluster string, data []byte) (*Envelope, error) {
 	return (&decoder{tag: clusterTag(cluster)}).decode(data)
 }

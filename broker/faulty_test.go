@@ -31,7 +31,8 @@ type faults struct {
 	unknown float64 // and a publish fails, though half of them work
 	delay   func(topic string) time.Duration
 	epoch   int           // what was under way when it changes is lost
-	pause   chan struct{} // if not nil, nothing moves before it is closed
+	pause   chan struct{} // if not nil, nothing moves before it is closed,
+	paused  string        // on topics that contain this
 	rand    *rand.Rand
 }
 
@@ -56,6 +57,9 @@ type faulty struct {
 func (d faulty) Publish(ctx context.Context, topic string, data []byte) error {
 	d.mu.Lock()
 	pause := d.pause
+	if !strings.Contains(topic, d.paused) {
+		pause = nil
+	}
 	d.mu.Unlock()
 	if pause != nil {
 		select {
@@ -92,6 +96,9 @@ func (d faulty) Subscribe(ctx context.Context, topic string, h broker.Handler) (
 		off, delay, pause, epoch := d.away || d.deaf, time.Duration(0), d.pause, d.epoch
 		if d.delay != nil {
 			delay = d.delay(topic)
+		}
+		if !strings.Contains(topic, d.paused) {
+			pause = nil
 		}
 		d.mu.Unlock()
 		if off {

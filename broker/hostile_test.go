@@ -24,6 +24,7 @@ func FuzzReceive(f *testing.F) {
 	b.Handle("c", func(broker.Message) {})
 	for _, c := range envelopes() {
 		f.Add(true, c.e.Encode("x"))
+		f.Add(true, c.e.EncodePacked("x"))
 		f.Add(false, c.e.Encode("x"))
 	}
 	f.Fuzz(func(t *testing.T, direct bool, in []byte) {
@@ -50,6 +51,13 @@ func TestNonsense(t *testing.T) {
 		send(false, broker.NewHeader(liar, 3, 0, 0), nil, nil, broker.NewMsg(0, 4, 3, 0, "a", nil, "true"), broker.NewMsg(0, top, top-1, 0, "a", nil, "false"))
 		send(true, broker.NewHeader(liar, 4, 0, top), nil, nil, broker.NewMsg(broker.MsgDirect|broker.MsgAnswer, 6, 5, top, "", nil, "no question"))
 		send(false, broker.NewHeader(liar, top, top, top), nil, broker.NewBeat(top, broker.NewRef(binary.LittleEndian.Uint32(me[:4]), top)))
+		ask := func(pn uint64, f func(e *broker.Envelope) *broker.Envelope) {
+			y.Inject(true, f(broker.NewEnvelope(broker.NewHeader(liar, pn, 0, 0), nil, nil, nil, nil)).Encode("x"))
+		}
+		ask(5, func(e *broker.Envelope) *broker.Envelope { return e.Ask(0, top) })
+		ask(6, func(e *broker.Envelope) *broker.Envelope { return e.Ask(top, top) })
+		ask(7, func(e *broker.Envelope) *broker.Envelope { return e.Answer(5, 5, 5, 5) })
+		ask(8, func(e *broker.Envelope) *broker.Envelope { return e.Answer(top-3, top-2, top-1, top) })
 		send(false, broker.NewHeader(me, 1<<40, 0, 0), nil, broker.NewBeat(top), broker.NewMsg(0, 1, 0, 0, "a", nil, "from myself"))
 		time.Sleep(20 * time.Second)
 		ok(t, x.Broadcast("a", []byte("sense")))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -53,18 +54,23 @@ func (l *logBuffer) take() string {
 	return l.b.String()
 }
 
+// logTo returns a logger that writes no time.
+func logTo(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+}
+
 func TestLinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := memory.NewHub()
 		y := start(t, hub, "y", broker.Options{})
 		d := &linked{Driver: hub.Driver()}
 		var logs logBuffer
-		logger := slog.New(slog.NewTextHandler(&logs, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		}}))
+		logger := logTo(&logs)
 		b, err := broker.Open(t.Context(), func(context.Context) (broker.Driver, error) { return d, nil }, broker.Options{Node: "x", Logger: logger})
 		ok(t, err)
 		x := &node{Bus: b}
