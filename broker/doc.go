@@ -16,18 +16,38 @@
 // returned before the other began. There is no order between nodes.
 // No message is handed over twice, whatever the broker repeats.
 //
-// # Loss
+// # Loss and repair
 //
-// A message is handed over at most once. While the broker is away messages
-// wait at their sender, up to Options.Buffer, and flow when it is back; beyond
-// that they are refused with [ErrOverflow]. What the broker itself loses is
-// noticed by the numbers of the messages: the receivers are told with a [Gap],
-// in the place of what is missing, at the latest with the next beat. A message
-// that overtakes an earlier one on another topic is held. If what is missing
-// has not come after 40 ms its sender is asked, and once it is clear that it
-// had left and was lost, or after five heartbeats, what follows is handed over.
-// The last words of a node that crashed may be lost without a Gap; NodeDown
-// says so. There is no repair: who needs it reads the state anew on a Gap.
+// While the broker is away messages wait at their sender, up to Options.Buffer,
+// and flow when it is back; beyond that they are refused with [ErrOverflow].
+// What the broker loses is noticed by the numbers of the messages, at the
+// latest with the next beat, and asked for again: a node keeps what it said, in
+// what room of that buffer nothing waits, for 30 s. Until it has come, what its
+// sender said later is held, so repair costs time and not order.
+//
+// What is kept no more is told: the receivers get a [Gap], in the place of what
+// is missing, with its numbers. So everything that was accepted is handed
+// over, or stands under a Gap, at every node that was told of with NodeUp. Three
+// things only are said less exactly. The last words of a node that crashed may
+// be missing without a Gap; NodeDown says so, and a Gap before it covers what
+// was known to be missing. A node that leaves does not wait for repairs, so
+// there may be a Gap before its NodeDown. And one that beats, but does not
+// answer a request for repair for fifteen heartbeats, is not waited for.
+//
+// A message that overtakes an earlier one on another topic is held too. After
+// 40 ms the earlier one is taken for lost and asked for, or at once when the
+// topics' order proves that it was.
+//
+// A handler is called at most once for each message. If it fails nobody sends
+// the message again.
+//
+// # Long messages, and compression
+//
+// A body of up to [MaxBody] travels in parts of 64 KB, or less if the driver
+// states a low limit (see [Limited]), which wait in line like any message and do
+// not block others' nodes. It is handed over whole, or is missing as a whole. An
+// envelope with 1 KB of messages or more is compressed with S2 if that saves an
+// eighth of it; see [Compression].
 //
 // # Members
 //
@@ -37,6 +57,10 @@
 // under its old name takes its own place. A node hears its own beats too: if
 // they stay away it knows that it is the one who is cut off. It is then
 // [Frozen], and declares nobody down.
+//
+// A node that was down only for others, because it was cut off, comes back as
+// itself: what it said meanwhile, and what was said to all, is repaired like
+// any loss. What a watcher dropped on NodeDown, though, it has to ask for anew.
 //
 // # Starting and losing the broker
 //
@@ -50,7 +74,11 @@
 //
 // Broadcast, Send and Request never wait. A handler holds up only what its
 // sender says next; when 16 MiB wait behind it, the node stops reading from
-// the broker, until it has caught up.
+// the broker, until it has caught up. What it misses by that, it asks for like
+// any loss: its senders keep nothing for it but what they keep anyway, and do
+// not wait. So memory is bounded at both ends: Options.Buffer for what a node
+// says; for each node that it hears 16 MiB to hand over, 4 MiB to hold, and one
+// unfinished long message, of which there are at most 128 MiB in all.
 //
 // # Trust
 //
