@@ -12,8 +12,10 @@ import (
 func (t *Tracker) event(e broker.Event) {
 	switch e.Kind {
 	case broker.NodeUp:
-		// It may know nothing of us: tell all.
+		// It may know nothing of us: tell all. If it was down for us alone, it
+		// does not know that we forgot what it told: ask.
 		t.sendAll(e.Node.ID)
+		t.pull(e.Node.ID)
 	case broker.NodeDown:
 		t.mu.Lock()
 		defer t.mu.Unlock()
