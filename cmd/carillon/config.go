@@ -48,7 +48,7 @@ type Server struct {
 
 	// MaxPayload bounds what a client sends in one WebSocket frame or in one
 	// HTTP request, in bytes. Clients are told and split their polling
-	// requests by it. At most what nodes can pass on, 4MiB. Default: 1MB.
+	// requests by it. At most what nodes can pass on, 16MiB. Default: 1MB.
 	MaxPayload Size `koanf:"max_payload"`
 
 	// MaxQueue bounds what waits for one client, in bytes; a client that

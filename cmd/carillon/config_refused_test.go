@@ -123,7 +123,7 @@ broker:
 				`x.yaml:5: server.ping_timeout: expected a duration of at least 1ms, got "0s"`,
 				`x.yaml:7: server.upgrade_timeout: expected a duration of at least 1ms, got "10µs"`,
 				`x.yaml:6: server.write_timeout: expected a duration of at least 1ms, got "-1s"`,
-				"x.yaml:8: server.max_payload: expected 1 to 4MiB, which is what nodes can pass on, got 0",
+				"x.yaml:8: server.max_payload: expected 1 to 16MiB, which is what nodes can pass on, got 0",
 				`x.yaml:9: server.cors.origins: expected "*" or scheme://host[:port] without a path, got "https://a.example/"`,
 				`x.yaml:11: broker.cluster: expected 1 to 64 letters, digits, ".", "_" and "-", got "a:b"`,
 				`x.yaml:12: broker.reconnect.base: expected a duration of at least 1ms, got "0s"`,
