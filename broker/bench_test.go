@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,8 +16,12 @@ import (
 // BenchmarkBroadcast is the time for one message of 100 bytes from Broadcast to
 // the handlers of all other nodes, when as many as possible are under way.
 func BenchmarkBroadcast(b *testing.B) {
-	for _, n := range []int{2, 5} {
-		b.Run(fmt.Sprintf("nodes=%d", n), func(b *testing.B) {
+	for _, c := range []struct {
+		nodes int
+		body  string
+	}{{2, "zeros"}, {5, "zeros"}, {2, "noise"}, {5, "noise"}} {
+		b.Run(fmt.Sprintf("nodes=%d/%s", c.nodes, c.body), func(b *testing.B) {
+			n := c.nodes
 			hub := memory.NewHub()
 			var got atomic.Int64
 			up := make(chan struct{}, n)
@@ -43,12 +48,16 @@ func BenchmarkBroadcast(b *testing.B) {
 			for range n - 1 {
 				<-up
 			}
-			body := make([]byte, 100)
+			bodies := make([]byte, 1<<20)
+			if c.body == "noise" {
+				rand.NewChaCha8([32]byte{}).Read(bodies)
+			}
 			sent := int64(0)
 			b.ReportAllocs()
 			for b.Loop() {
 				for {
-					err := nodes[0].Broadcast("x", body)
+					at := sent * 101 % (1<<20 - 100)
+					err := nodes[0].Broadcast("x", bodies[at:at+100])
 					if err == nil {
 						break
 					}

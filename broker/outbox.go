@@ -374,6 +374,9 @@ func (b *Bus) published(t *topic, s *speech, e *envelope, size, try int, err err
 // shrink makes envelopes smaller than one that was too large, or gives up what
 // cannot be made smaller. b.mu is held.
 func (b *Bus) shrink(e *envelope, size int) {
+	if len(e.messages) > 1 && size > b.limit {
+		return // it was cut before another one taught us better
+	}
 	if smaller := max(size/2, minLimit); len(e.messages) > 1 && smaller < b.limit {
 		b.limit = smaller
 		return
