@@ -219,7 +219,7 @@ func (b *Bus) respond(p *peer, m *message) {
 	if len(a.body) > MaxBody {
 		refuse("the answer is too large")
 	}
-	a.raw = b.opts.Compression.skips(m.channel, a.body)
+	b.guard("compression", func() { a.raw = b.opts.Compression.skips(m.channel, a.body) })
 	b.mu.Lock()
 	var err error
 	if p.up {
