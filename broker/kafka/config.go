@@ -69,9 +69,9 @@ const (
 	refresh     = 5 * time.Second        // between two looks for added partitions
 	adoption    = 30 * time.Second       // before added partitions are written to
 
-	// maxRecord is the most that Publish takes: a little more than the
-	// largest envelope of a Bus, and less than what we let the topic take.
-	maxRecord   = broker.MaxBody + 1<<20
+	// maxRecord is the most that Publish takes: far more than an envelope of
+	// a Bus has, and less than what we let the topic take.
+	maxRecord   = 5 << 20
 	maxOverhead = 64 << 10
 )
 

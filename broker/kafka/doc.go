@@ -34,14 +34,12 @@
 //
 //   - The topic is created, if it is absent, with Partitions, Replication and
 //     Retention, with segments that are short enough to expire, timestamps of
-//     the brokers, and max.message.bytes of 5 MiB for the largest envelope of a
-//     Bus. One that exists is left as it is: give it the same. cleanup.policy
-//     has to be delete, as compaction would keep the last record of every node
-//     for ever.
+//     the brokers, and max.message.bytes of 5 MiB. One that exists is left as
+//     it is: give it the same. cleanup.policy has to be delete, as compaction
+//     would keep the last record of every node for ever.
 //   - max.message.bytes of a topic made by hand: its default of 1 MiB is enough
-//     for all envelopes but those of one single message that is larger. Such
-//     an envelope is refused with broker.ErrTooLarge: the Bus drops it, and
-//     its receivers are told of a gap.
+//     for a Bus, which splits what is larger than its envelopes. What a topic
+//     does not take is refused with broker.ErrTooLarge.
 //   - min.insync.replicas: with 3 replicas, 2 survive the loss of a broker.
 //   - A user needs Read, Write and Describe on the topic, and Create on it, or
 //     on the cluster, if it is absent. No right on any group is needed.

@@ -408,7 +408,7 @@ func stacks() string {
 
 func TestTooLarge(t *testing.T) {
 	addrs := brokers(t)
-	large := make([]byte, broker.MaxBody+(512<<10))
+	large := make([]byte, 4<<20)
 	d := open(t, kafka.Config{Brokers: addrs, Topic: topic(t, addrs)})
 	c := make(chan string, 10)
 	if _, err := d.Subscribe(t.Context(), "t", func(b []byte) { c <- fmt.Sprint(len(b)) }); err != nil {
@@ -418,7 +418,7 @@ func TestTooLarge(t *testing.T) {
 		t.Errorf("got %v, want ErrTooLarge", err)
 	}
 	if err := d.Publish(t.Context(), "t", large); err != nil {
-		t.Errorf("an envelope of the Bus was refused: %v", err)
+		t.Errorf("4 MiB were refused: %v", err)
 	}
 	if got := wait(t, c); got != fmt.Sprint(len(large)) {
 		t.Errorf("got %s bytes, want %d", got, len(large))

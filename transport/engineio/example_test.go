@@ -12,7 +12,10 @@ import (
 )
 
 // echo answers each message with itself.
-type echo struct{ session *engineio.Session }
+type echo struct {
+	session *engineio.Session
+	closed  chan struct{}
+}
 
 func (e echo) Message(binary bool, data []byte) error {
 	if !binary {
@@ -21,12 +24,16 @@ func (e echo) Message(binary bool, data []byte) error {
 	return e.session.Send(transport.NewFrames(transport.Frame{Binary: binary, Data: data}))
 }
 
-func (e echo) Closed(reason engineio.Reason, _ error) { fmt.Println("closed:", reason) }
+func (e echo) Closed(reason engineio.Reason, _ error) {
+	fmt.Println("closed:", reason)
+	close(e.closed)
+}
 
 func Example() {
+	closed := make(chan struct{})
 	srv := engineio.New(engineio.Options{
 		NewID: func(*http.Request) (string, error) { return "example", nil }, // the default is random
-	}, func(s *engineio.Session) engineio.Receiver { return echo{s} })
+	}, func(s *engineio.Session) engineio.Receiver { return echo{s, closed} })
 	mux := http.NewServeMux()
 	mux.Handle("/engine.io/", srv)
 	web := httptest.NewServer(mux)
@@ -50,7 +57,7 @@ func Example() {
 	if res, err := http.Post(url+"&sid=example", "text/plain", strings.NewReader("1")); err == nil {
 		res.Body.Close()
 	}
-	_ = srv.Close() // waits until the end of the session was told
+	<-closed
 
 	// Output:
 	// 0{"sid":"example","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}
