@@ -8,6 +8,7 @@ import (
 
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/broker/bridge"
+	"github.com/carillonhq/carillon/broker/internal/links"
 )
 
 // Open connects to Kafka, and creates the topic if it is absent. It fails, in
@@ -20,7 +21,7 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 	if err := k.ensure(ctx); err != nil {
 		return nil, explain(cfg, "Describe", err)
 	}
-	l := newLinks()
+	l := links.New()
 	d := &driver{links: l, reader: newReader(cfg, k, l)}
 	w := newWriter(cfg, k, l)
 	d.Driver = bridge.New(w, func(ctx context.Context, topic string) (message.Subscriber, error) {
@@ -32,14 +33,14 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 // A driver is the bridge over Watermill's Kafka, and tells of its links.
 type driver struct {
 	broker.Driver
-	links  *links
+	links  *links.Links
 	reader *reader
 }
 
 var _ broker.Linked = (*driver)(nil)
 
 // OnLink implements broker.Linked.
-func (d *driver) OnLink(f func(broker.Link)) { d.links.on(f) }
+func (d *driver) OnLink(f func(broker.Link)) { d.links.On(f) }
 
 func (d *driver) Subscribe(ctx context.Context, topic string, h broker.Handler) (broker.Subscription, error) {
 	s, err := d.Driver.Subscribe(ctx, topic, h)
@@ -50,7 +51,7 @@ func (d *driver) Subscribe(ctx context.Context, topic string, h broker.Handler) 
 }
 
 func (d *driver) Close() error {
-	d.links.close()
+	d.links.Close()
 	// The reader first: it may be about to hand something over.
 	d.reader.close()
 	return d.Driver.Close()

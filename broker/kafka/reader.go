@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/carillonhq/carillon/broker"
+	"github.com/carillonhq/carillon/broker/internal/links"
 )
 
 // A reader reads all of our topic of Kafka, once for all subscriptions, and
@@ -21,7 +22,7 @@ import (
 type reader struct {
 	cfg    Config
 	keeper *keeper
-	links  *links
+	links  *links.Links
 
 	ctx    context.Context // ends in close, and with it all connections
 	cancel context.CancelFunc
@@ -33,7 +34,7 @@ type reader struct {
 	positions map[int32]int64 // the next record of each partition; without one, the first that there is
 }
 
-func newReader(cfg Config, k *keeper, l *links) *reader {
+func newReader(cfg Config, k *keeper, l *links.Links) *reader {
 	r := &reader{cfg: cfg, keeper: k, links: l, subs: make(map[string][]*subscriber)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
@@ -99,7 +100,7 @@ func (r *reader) run() {
 		if r.ctx.Err() != nil {
 			return
 		}
-		wake := r.links.wake()
+		wake := r.links.Wake()
 		if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
 			ctx, cancel := context.WithTimeout(r.ctx, readTimeout)
 			if e := r.keeper.ensure(ctx); e != nil {
@@ -107,7 +108,7 @@ func (r *reader) run() {
 			}
 			cancel()
 		}
-		n := r.links.failed(subscribed, explain(r.cfg, "Read", err))
+		n := r.links.Failed(links.Subscriber, "", explain(r.cfg, "Read", err))
 		sleep(r.ctx, r.cfg.Retry.Wait(n), wake)
 	}
 }
@@ -142,11 +143,11 @@ func (r *reader) session() error {
 			if m == nil {
 				return s.err()
 			}
-			r.links.worked(subscribed)
+			r.links.Worked(links.Subscriber, "")
 			r.dispatch(m)
 			m.Ack()
 		case <-quiet.C:
-			r.links.worked(subscribed)
+			r.links.Worked(links.Subscriber, "")
 		case err := <-s.failed:
 			return err
 		case <-r.ctx.Done():

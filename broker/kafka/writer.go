@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/carillonhq/carillon/broker"
+	"github.com/carillonhq/carillon/broker/internal/links"
 )
 
 // A writer is the Publisher that the bridge sees: that of Watermill, replaced
@@ -23,7 +24,7 @@ import (
 type writer struct {
 	cfg    Config
 	keeper *keeper
-	links  *links
+	links  *links.Links
 	spread *spread
 
 	ctx    context.Context // ends in Close, and with it all connections
@@ -41,7 +42,7 @@ type producer struct {
 	users sync.WaitGroup // publishes under way
 }
 
-func newWriter(cfg Config, k *keeper, l *links) *writer {
+func newWriter(cfg Config, k *keeper, l *links.Links) *writer {
 	w := &writer{cfg: cfg, keeper: k, links: l, spread: new(spread)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
@@ -62,10 +63,10 @@ func (w *writer) Publish(topic string, ms ...*message.Message) error {
 	p.users.Done()
 	switch {
 	case err == nil:
-		w.links.worked(publisher)
+		w.links.Worked(links.Publisher, "")
 		return nil
 	case errors.Is(err, sarama.ErrMessageSizeTooLarge), errors.Is(err, sarama.ErrInvalidMessageSize):
-		w.links.worked(publisher)
+		w.links.Worked(links.Publisher, "")
 		return fmt.Errorf("%w: raise max.message.bytes of the topic %s: %w", broker.ErrTooLarge, w.cfg.Topic, err)
 	}
 	explained := explain(w.cfg, "Write", err)
@@ -78,7 +79,7 @@ func (w *writer) Publish(topic string, ms ...*message.Message) error {
 				explained = explain(w.cfg, "Describe", err)
 			}
 		}
-		w.links.failed(publisher, explained)
+		w.links.Failed(links.Publisher, "", explained)
 	}
 	return explained
 }

@@ -12,6 +12,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/carillonhq/carillon/broker"
+	"github.com/carillonhq/carillon/broker/internal/links"
 )
 
 // A publisher is a message.Publisher over one connection at a time, which it
@@ -20,7 +21,7 @@ import (
 type publisher struct {
 	cfg   *Config
 	addr  string
-	links *links
+	links *links.Links
 	seed  maphash.Seed
 	lanes [lanes]chan *lane // each holds its lane while nobody uses it
 
@@ -34,7 +35,7 @@ type publisher struct {
 	err     error      // why nothing can be published
 }
 
-func openPublisher(ctx context.Context, cfg *Config, addr string, l *links) (*publisher, error) {
+func openPublisher(ctx context.Context, cfg *Config, addr string, l *links.Links) (*publisher, error) {
 	s, err := dial(ctx, cfg, "carillon publisher")
 	if err != nil {
 		return nil, explain(addr, err)
@@ -55,7 +56,7 @@ func (p *publisher) usable() (*session, error) {
 	s, err := p.session, p.err
 	p.mu.Unlock()
 	if err != nil && s != nil {
-		p.links.failed(publishing, "", err) // blocked: the callers are who tries
+		p.links.Failed(links.Publisher, "", err) // blocked: the callers are who tries
 	}
 	return s, err
 }
@@ -96,7 +97,7 @@ func (p *publisher) run(s *session) {
 			return
 		}
 		p.set(s, nil)
-		p.links.worked(publishing, "")
+		p.links.Worked(links.Publisher, "")
 	}
 }
 
@@ -120,10 +121,10 @@ func (p *publisher) watch(s *session) error {
 				err := fmt.Errorf("rabbitmq: %s accepts no messages, as it is %s: give it more, or raise its vm_memory_high_watermark or disk_free_limit",
 					p.addr, b.Reason)
 				p.set(s, err)
-				p.links.failed(publishing, "", err)
+				p.links.Failed(links.Publisher, "", err)
 			default:
 				p.set(s, nil)
-				p.links.worked(publishing, "")
+				p.links.Worked(links.Publisher, "")
 			}
 		case <-p.ctx.Done():
 			return nil
@@ -134,8 +135,8 @@ func (p *publisher) watch(s *session) error {
 // reconnect returns nil if there is no need any more.
 func (p *publisher) reconnect(err error) *session {
 	for {
-		wake := p.links.wake()
-		n := p.links.failed(publishing, "", err)
+		wake := p.links.Wake()
+		n := p.links.Failed(links.Publisher, "", err)
 		sleep(p.ctx, p.cfg.Retry.Wait(n), wake)
 		ctx, cancel := context.WithTimeout(p.ctx, dialTimeout)
 		s, failed := dial(ctx, p.cfg, "carillon publisher")

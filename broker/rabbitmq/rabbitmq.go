@@ -7,6 +7,7 @@ import (
 
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/broker/bridge"
+	"github.com/carillonhq/carillon/broker/internal/links"
 )
 
 // Open connects to RabbitMQ. It fails, in words that say what to change, if
@@ -16,7 +17,7 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &driver{links: newLinks()}
+	d := &driver{links: links.New()}
 	if d.publisher, err = openPublisher(ctx, &cfg, addr, d.links); err != nil {
 		return nil, err
 	}
@@ -34,13 +35,13 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 type driver struct {
 	broker.Driver
 	publisher *publisher
-	links     *links
+	links     *links.Links
 }
 
 var _ broker.Linked = (*driver)(nil)
 
 // OnLink implements broker.Linked.
-func (d *driver) OnLink(f func(broker.Link)) { d.links.on(f) }
+func (d *driver) OnLink(f func(broker.Link)) { d.links.On(f) }
 
 func (d *driver) Publish(ctx context.Context, topic string, data []byte) error {
 	if len(topic) > maxTopic {
@@ -61,6 +62,6 @@ func (d *driver) Subscribe(ctx context.Context, topic string, h broker.Handler) 
 }
 
 func (d *driver) Close() error {
-	d.links.close()
+	d.links.Close()
 	return d.Driver.Close()
 }

@@ -12,6 +12,8 @@ import (
 	wm "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/carillonhq/carillon/broker/internal/links"
 )
 
 // A subscriber is the message.Subscriber of one topic: a queue, and one
@@ -19,7 +21,7 @@ import (
 type subscriber struct {
 	cfg   *Config
 	addr  string
-	links *links
+	links *links.Links
 	topic string
 	name  string // among the links
 
@@ -42,7 +44,7 @@ type life struct {
 }
 
 // openSubscriber declares the queue: from here on it is live.
-func openSubscriber(ctx context.Context, cfg *Config, addr, topic string, l *links) (*subscriber, error) {
+func openSubscriber(ctx context.Context, cfg *Config, addr, topic string, l *links.Links) (*subscriber, error) {
 	s := &subscriber{
 		cfg: cfg, addr: addr, links: l, topic: topic, name: topic + "." + rand.Text()[:8],
 		out: make(chan *message.Message), done: make(chan struct{}),
@@ -116,9 +118,9 @@ func (s *subscriber) run() {
 		if !s.reconnect(explain(s.addr, err)) {
 			break
 		}
-		s.links.worked(subscribing, s.name)
+		s.links.Worked(links.Subscriber, s.name)
 	}
-	s.links.worked(subscribing, s.name) // or at least nobody waits for it
+	s.links.Worked(links.Subscriber, s.name) // or at least nobody waits for it
 }
 
 // forward hands on what comes, and returns why nothing comes any more, or nil
@@ -160,8 +162,8 @@ func cause(e *amqp.Error) error {
 // reconnect reports whether there is a life again; else there is no need.
 func (s *subscriber) reconnect(err error) bool {
 	for {
-		wake := s.links.wake()
-		n := s.links.failed(subscribing, s.name, err)
+		wake := s.links.Wake()
+		n := s.links.Failed(links.Subscriber, s.name, err)
 		sleep(s.ctx, s.cfg.Retry.Wait(n), wake)
 		ctx, cancel := context.WithTimeout(s.ctx, dialTimeout)
 		failed := s.connect(ctx)

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/carillonhq/carillon/broker"
+	"github.com/carillonhq/carillon/broker/internal/links"
 )
 
 // A reader is the client that Watermill's Subscriber of one topic sees. It has
@@ -21,7 +22,7 @@ type reader struct {
 	cfg   Config
 	addr  string
 	topic string
-	links *links
+	links *links.Links
 
 	closed chan struct{}
 	once   sync.Once
@@ -34,7 +35,7 @@ type reader struct {
 }
 
 // openReader finds the end of the topic: from here on it is live.
-func openReader(ctx context.Context, cfg Config, topic string, l *links) (*reader, error) {
+func openReader(ctx context.Context, cfg Config, topic string, l *links.Links) (*reader, error) {
 	opts, err := cfg.options()
 	if err != nil {
 		return nil, err
@@ -76,13 +77,13 @@ func (r *reader) XRead(ctx context.Context, _ *redis.XReadArgs) *redis.XStreamSl
 			return cmd
 		}
 		if err == nil {
-			r.links.worked(subscribed, r.topic)
+			r.links.Worked(links.Subscriber, r.topic)
 			continue
 		}
 		r.check = true
 		r.touched = time.Time{}
-		wake := r.links.wake()
-		n := r.links.failed(subscribed, r.topic, explain(r.addr, err))
+		wake := r.links.Wake()
+		n := r.links.Failed(links.Subscriber, r.topic, explain(r.addr, err))
 		sleep(ctx, r.cfg.Retry.Wait(n), wake, r.closed)
 	}
 	cmd.SetVal([]redis.XStream{{Stream: r.topic, Messages: r.entries[:1:1]}})
@@ -155,7 +156,7 @@ func (r *reader) Close() error {
 		err = r.UniversalClient.Close()
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.links.worked(subscribed, r.topic) // or at least nobody waits for it
+		r.links.Worked(links.Subscriber, r.topic) // or at least nobody waits for it
 	})
 	return err
 }

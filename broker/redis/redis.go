@@ -12,6 +12,7 @@ import (
 
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/broker/bridge"
+	"github.com/carillonhq/carillon/broker/internal/links"
 )
 
 // Open connects to Redis. It fails, in words that say what to change, if Redis
@@ -23,7 +24,7 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 		return nil, err
 	}
 	client := redis.NewClient(opts)
-	d := &driver{addr: opts.Addr, links: newLinks()}
+	d := &driver{addr: opts.Addr, links: links.New()}
 	// A user that may not ping may yet be allowed all that matters.
 	if err := client.Ping(ctx).Err(); err != nil && !redis.HasErrorPrefix(err, "NOPERM") {
 		return nil, errors.Join(explain(opts.Addr, err), client.Close())
@@ -52,7 +53,7 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 type driver struct {
 	broker.Driver
 	addr  string
-	links *links
+	links *links.Links
 
 	closeErr error // of client; set within the first Close of the bridge
 }
@@ -60,7 +61,7 @@ type driver struct {
 var _ broker.Linked = (*driver)(nil)
 
 // OnLink implements broker.Linked.
-func (d *driver) OnLink(f func(broker.Link)) { d.links.on(f) }
+func (d *driver) OnLink(f func(broker.Link)) { d.links.On(f) }
 
 func (d *driver) Publish(ctx context.Context, topic string, data []byte) error {
 	err := d.Driver.Publish(ctx, topic, data)
@@ -71,12 +72,12 @@ func (d *driver) Publish(ctx context.Context, topic string, data []byte) error {
 }
 
 func (d *driver) Close() error {
-	d.links.close()
+	d.links.Close()
 	return errors.Join(d.Driver.Close(), d.closeErr)
 }
 
 // subscriber returns a Watermill Subscriber for one topic.
-func subscriber(ctx context.Context, cfg Config, topic string, l *links) (message.Subscriber, error) {
+func subscriber(ctx context.Context, cfg Config, topic string, l *links.Links) (message.Subscriber, error) {
 	r, err := openReader(ctx, cfg, topic, l)
 	if err != nil {
 		return nil, err

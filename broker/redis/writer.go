@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/carillonhq/carillon/broker/internal/links"
 )
 
 // A writer is the client that Watermill's Publisher sees.
 type writer struct {
 	redis.UniversalClient
-	links *links
+	links *links.Links
 	addr  string
 
 	mu      sync.Mutex // guards touched
@@ -39,9 +41,9 @@ func (w *writer) XAdd(ctx context.Context, a *redis.XAddArgs) *redis.StringCmd {
 		w.mu.Lock()
 		clear(w.touched) // Redis may come back empty
 		w.mu.Unlock()
-		w.links.failed(publisher, a.Stream, explain(w.addr, err))
+		w.links.Failed(links.Publisher, a.Stream, explain(w.addr, err))
 	} else {
-		w.links.worked(publisher, a.Stream)
+		w.links.AllWorked(links.Publisher) // nobody may ever try again what failed on another topic
 	}
 	return cmd
 }

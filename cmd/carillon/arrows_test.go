@@ -49,6 +49,9 @@ var arrows = map[string][]string{
 	"broker/rabbitmq": {"broker/bridge", "broker", "broker/internal/*"},
 	"broker/kafka":    {"broker/bridge", "broker", "broker/internal/*"},
 
+	// What only drivers share.
+	"broker/internal/links": {"broker"},
+
 	// Contracts see the interface that they are about, and what its words are
 	// made of; a test client sees nothing of ours.
 	"transport/socketio/socketiotest": {},
