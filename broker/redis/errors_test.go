@@ -111,7 +111,7 @@ func TestPermissions(t *testing.T) {
 	if err := open("full"); err != nil {
 		t.Error(err)
 	}
-	if err := open("none"); err == nil || !strings.Contains(err.Error(), "grant +ping") {
+	if err := open("none"); err == nil || !strings.Contains(err.Error(), "grant +xadd") {
 		t.Errorf("got %v, want what to grant", err)
 	}
 }

@@ -19,8 +19,7 @@ import (
 // read that blocks: go-redis does not watch the context meanwhile.
 type reader struct {
 	redis.UniversalClient
-	cfg   Config
-	addr  string
+	cfg   *Config
 	topic string
 	links *links.Links
 
@@ -31,19 +30,23 @@ type reader struct {
 	pos     string     // the ID of the last entry read
 	entries []redis.XMessage
 	touched time.Time // when the expiry of the stream was renewed
+	eternal bool      // it may not be renewed
 	check   bool      // look whether pos still makes sense
 }
 
 // openReader finds the end of the topic: from here on it is live.
-func openReader(ctx context.Context, cfg Config, topic string, l *links.Links) (*reader, error) {
-	opts, err := cfg.options()
+func openReader(ctx context.Context, cfg *Config, topic string, l *links.Links) (*reader, error) {
+	client, err := cfg.client(2)
 	if err != nil {
 		return nil, err
 	}
-	opts.PoolSize = 2
-	r := &reader{UniversalClient: redis.NewClient(opts), cfg: cfg, addr: opts.Addr, topic: topic, links: l, closed: make(chan struct{})}
-	if r.pos, err = r.last(ctx); err != nil {
-		return nil, errors.Join(explain(r.addr, err), r.UniversalClient.Close())
+	r := &reader{UniversalClient: client, cfg: cfg, topic: topic, links: l, closed: make(chan struct{})}
+	if r.pos, err = r.last(ctx); err == nil {
+		// Whether this user may read is better known now than later.
+		err = r.UniversalClient.XRead(ctx, &redis.XReadArgs{Streams: []string{topic, r.pos}, Count: 1, Block: -1}).Err()
+	}
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, errors.Join(cfg.explain(err), r.UniversalClient.Close())
 	}
 	return r, nil
 }
@@ -83,7 +86,7 @@ func (r *reader) XRead(ctx context.Context, _ *redis.XReadArgs) *redis.XStreamSl
 		r.check = true
 		r.touched = time.Time{}
 		wake := r.links.Wake()
-		n := r.links.Failed(links.Subscriber, r.topic, explain(r.addr, err))
+		n := r.links.Failed(links.Subscriber, r.topic, r.cfg.explain(err))
 		sleep(ctx, r.cfg.Retry.Wait(n), wake, r.closed)
 	}
 	cmd.SetVal([]redis.XStream{{Stream: r.topic, Messages: r.entries[:1:1]}})
@@ -121,9 +124,14 @@ func (r *reader) read(ctx context.Context) error {
 	if now := time.Now(); now.Sub(r.touched) > streamTTL/4 {
 		there, err := r.Expire(ctx, r.topic, streamTTL).Result()
 		switch {
-		case err != nil && !redis.HasErrorPrefix(err, "NOPERM"):
+		case redis.HasErrorPrefix(err, "NOPERM"):
+			if !r.eternal {
+				r.eternal = true
+				r.cfg.Logger.Warn("streams that nobody uses any more will stay in Redis", "topic", r.topic, "err", r.cfg.explain(err))
+			}
+		case err != nil:
 			return err
-		case err == nil && !there:
+		case !there:
 			r.pos = "0-0" // as for a new subscriber
 		}
 		r.touched = now

@@ -8,7 +8,6 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/broker/bridge"
@@ -18,19 +17,20 @@ import (
 // Open connects to Redis. It fails, in words that say what to change, if Redis
 // does not answer before ctx is done.
 func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
-	cfg.fill()
-	opts, err := cfg.options()
+	if err := cfg.fill(); err != nil {
+		return nil, err
+	}
+	client, err := cfg.client(publishers)
 	if err != nil {
 		return nil, err
 	}
-	client := redis.NewClient(opts)
-	d := &driver{addr: opts.Addr, links: links.New()}
+	d := &driver{cfg: &cfg, links: links.New()}
 	// A user that may not ping may yet be allowed all that matters.
-	if err := client.Ping(ctx).Err(); err != nil && !redis.HasErrorPrefix(err, "NOPERM") {
-		return nil, errors.Join(explain(opts.Addr, err), client.Close())
+	if err := client.Ping(ctx).Err(); err != nil && missing(err) != "ping" {
+		return nil, errors.Join(cfg.explain(err), client.Close())
 	}
 	pub, err := redisstream.NewPublisher(redisstream.PublisherConfig{
-		Client:        &writer{UniversalClient: client, links: d.links, addr: opts.Addr},
+		Client:        &writer{UniversalClient: client, links: d.links, cfg: d.cfg},
 		Marshaller:    marshaller{},
 		DefaultMaxlen: cfg.MaxLen,
 	}, watermill.NopLogger{})
@@ -38,7 +38,7 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 		return nil, errors.Join(fmt.Errorf("redis: %w", err), client.Close())
 	}
 	d.Driver = bridge.New(pub, func(ctx context.Context, topic string) (message.Subscriber, error) {
-		return subscriber(ctx, cfg, topic, d.links)
+		return subscriber(ctx, d.cfg, topic, d.links)
 	}, bridge.Options{
 		ContextPublish: true,
 		// go-redis does not watch the context of a call that waits for an
@@ -52,7 +52,7 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 // links.
 type driver struct {
 	broker.Driver
-	addr  string
+	cfg   *Config
 	links *links.Links
 
 	closeErr error // of client; set within the first Close of the bridge
@@ -66,7 +66,7 @@ func (d *driver) OnLink(f func(broker.Link)) { d.links.On(f) }
 func (d *driver) Publish(ctx context.Context, topic string, data []byte) error {
 	err := d.Driver.Publish(ctx, topic, data)
 	if err != nil && !errors.Is(err, broker.ErrClosed) {
-		err = explain(d.addr, err)
+		err = d.cfg.explain(err)
 	}
 	return err
 }
@@ -77,7 +77,7 @@ func (d *driver) Close() error {
 }
 
 // subscriber returns a Watermill Subscriber for one topic.
-func subscriber(ctx context.Context, cfg Config, topic string, l *links.Links) (message.Subscriber, error) {
+func subscriber(ctx context.Context, cfg *Config, topic string, l *links.Links) (message.Subscriber, error) {
 	r, err := openReader(ctx, cfg, topic, l)
 	if err != nil {
 		return nil, err

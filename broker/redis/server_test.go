@@ -28,15 +28,19 @@ func newServer(t *testing.T, args ...string) *server {
 		}
 		t.Skip("redis-server is not installed: no broker to kill")
 	}
+	s := &server{port: fmt.Sprint(freePort(t)), args: args}
+	t.Cleanup(s.kill)
+	return s
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
-	s := &server{port: port, args: args}
-	t.Cleanup(s.kill)
-	return s
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (s *server) url() string { return "redis://127.0.0.1:" + s.port }

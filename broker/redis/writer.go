@@ -14,7 +14,7 @@ import (
 type writer struct {
 	redis.UniversalClient
 	links *links.Links
-	addr  string
+	cfg   *Config
 
 	mu      sync.Mutex // guards touched
 	touched map[string]time.Time
@@ -41,7 +41,7 @@ func (w *writer) XAdd(ctx context.Context, a *redis.XAddArgs) *redis.StringCmd {
 		w.mu.Lock()
 		clear(w.touched) // Redis may come back empty
 		w.mu.Unlock()
-		w.links.Failed(links.Publisher, a.Stream, explain(w.addr, err))
+		w.links.Failed(links.Publisher, a.Stream, w.cfg.explain(err))
 	} else {
 		w.links.AllWorked(links.Publisher) // nobody may ever try again what failed on another topic
 	}
