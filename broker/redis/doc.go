@@ -28,11 +28,11 @@
 // # What it costs
 //
 // One connection for each subscribed topic, of which a Bus has two, and up to
-// sixteen for publishing, opened as needed; in a Redis Cluster as many to each
-// primary, and with Sentinels two to one of them for each of the three. A
-// publish is one round trip. Redis keeps about MaxLen envelopes of up to 256 KiB
-// for each topic, usually far smaller ones. A stream is deleted five minutes
-// after its last use, so those of nodes that are gone do not pile up.
+// sixteen for publishing, opened as needed, in a Redis Cluster to each primary.
+// Sentinels have six connections from every node. A publish is one round trip.
+// Redis keeps about MaxLen envelopes of up to 256 KiB for each topic, usually far
+// smaller ones. A stream is deleted five minutes after its last use, so those of
+// nodes that are gone do not pile up.
 //
 // All that is said to all nodes is one stream: a Redis Cluster spreads what is
 // said to single nodes, and several clusters of nodes, but makes one cluster

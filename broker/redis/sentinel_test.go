@@ -162,6 +162,23 @@ func (w *watch) testErrors(t *testing.T) {
 			}
 		}
 	}
+	// A user of the Sentinels with what the documentation names, and with less.
+	rights := []any{"reset", "on", ">pw", "&*", "+ping", "+subscribe", "+sentinel|get-master-addr-by-name", "+sentinel|sentinels"}
+	for user, more := range map[string][]any{"watcher": nil, "blind": {"-sentinel"}} {
+		for _, addr := range w.sentinels {
+			c := goredis.NewClient(&goredis.Options{Addr: addr, Password: watchPassword})
+			check(t, c.Do(t.Context(), append(append([]any{"ACL", "SETUSER", user}, rights...), more...)...).Err())
+			c.Close()
+		}
+	}
+	cfg := w.config()
+	cfg.SentinelUser, cfg.SentinelPassword = "watcher", "pw"
+	roundTrip(t, openAll(t, cfg, 1)[0])
+	cfg.SentinelUser = "blind"
+	if _, err := redis.Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "grant +sentinel|get-master-addr-by-name") {
+		t.Errorf("got %v, want what to grant", err)
+	}
+
 	// Who takes a Sentinel for a Redis is told so.
 	d := openAll(t, redis.Config{URL: "redis://:" + watchPassword + "@" + w.sentinels[0]}, 1)[0]
 	if _, err := d.Subscribe(t.Context(), "t", func([]byte) {}); err == nil || !strings.Contains(err.Error(), "set Mode to sentinel") {

@@ -131,7 +131,7 @@ type Reconnect struct {
 // Redis is what the driver "redis" needs.
 type Redis struct {
 	// URL is redis://[user:password@]host[:port][/database], or rediss:// for
-	// TLS. REDIS_URL sets it too.
+	// TLS, of what Mode says. REDIS_URL sets it too.
 	// Default: "redis://localhost:6379/0".
 	URL string `koanf:"url" secret:"true"`
 
@@ -140,9 +140,46 @@ type Redis struct {
 	// Default: empty.
 	Password string `koanf:"password" secret:"true"`
 
+	// Mode is "standalone" (one Redis), "cluster" (a Redis Cluster, of which the
+	// URL names a node) or "sentinel" (a primary with replicas, whose Sentinels
+	// are asked; the URL names one of them, with the user and password of the
+	// primary). Default: "standalone".
+	Mode string `koanf:"mode" oneof:"standalone cluster sentinel"`
+
+	// Addrs are host:port of further nodes of the Redis Cluster, or of further
+	// Sentinels, to ask where the one in the URL is away. Default: none.
+	Addrs []string `koanf:"addrs"`
+
+	Sentinel RedisSentinel `koanf:"sentinel"`
+	TLS      RedisTLS      `koanf:"tls"`
+
 	// MaxLen is about how many entries Redis keeps of each stream: how far a
 	// node may fall behind and still lose nothing. Default: 10000.
 	MaxLen int64 `koanf:"max_len"`
+}
+
+// RedisSentinel is what the mode "sentinel" needs.
+type RedisSentinel struct {
+	// Master is the name by which the Sentinels know the primary.
+	// Default: empty.
+	Master string `koanf:"master"`
+
+	// User and Password are those of the Sentinels, where they want some.
+	// Default: none.
+	User     string `koanf:"user"`
+	Password string `koanf:"password" secret:"true"`
+}
+
+// RedisTLS is how to encrypt the connections of a URL with rediss://.
+type RedisTLS struct {
+	// CAFile has the certificates, in PEM, of who may vouch for Redis.
+	// Default: empty, for those that the system trusts.
+	CAFile string `koanf:"ca_file"`
+
+	// CertFile and KeyFile are this node's own certificate and its key, in
+	// PEM, where Redis wants one. Default: none.
+	CertFile string `koanf:"cert_file"`
+	KeyFile  string `koanf:"key_file"`
 }
 
 // Admin is who may watch and steer the server with Socket.IO's Admin UI, which
@@ -271,7 +308,7 @@ func defaultConfig() Config {
 				Retries: 10,
 				Then:    "degrade",
 			},
-			Redis:    Redis{URL: "redis://localhost:6379/0", MaxLen: 10_000},
+			Redis:    Redis{URL: "redis://localhost:6379/0", Mode: "standalone", MaxLen: 10_000},
 			RabbitMQ: RabbitMQ{URL: "amqp://guest:guest@localhost:5672/", MaxSize: 64 << 20},
 			Kafka: Kafka{
 				Brokers:    []string{"localhost:9092"},

@@ -59,9 +59,7 @@ func (l *loader) checkBroker(b Broker) {
 	l.unless(b.Reconnect.Retries >= 1, "broker.reconnect.retries", "expected 1 or more, got %d", b.Reconnect.Retries)
 	switch b.Driver {
 	case "redis":
-		l.unless(redisURL(b.Redis.URL), "broker.redis.url",
-			"expected redis://[user:password@]host[:port][/database] or rediss://… (what was given may hold a password and is not shown)")
-		l.unless(b.Redis.MaxLen > 0, "broker.redis.max_len", "expected 1 or more, got %d", b.Redis.MaxLen)
+		l.checkRedis(b.Redis)
 	case "rabbitmq":
 		l.unless(rabbitURL(b.RabbitMQ.URL), "broker.rabbitmq.url",
 			"expected amqp://[user:password@]host[:port][/vhost] or amqps://… (what was given may hold a password and is not shown)")
@@ -161,18 +159,6 @@ func listenable(addr string) bool {
 	}
 	_, err = strconv.ParseUint(port, 10, 16)
 	return err == nil
-}
-
-// redisURL reports whether raw is an address of a Redis. Parsers quote what
-// they refuse, so that their errors are not passed on.
-func redisURL(raw string) bool {
-	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" {
-		return false
-	}
-	database := strings.Trim(u.Path, "/")
-	_, err = strconv.ParseUint(database, 10, 16)
-	return u.Host != "" && (database == "" || err == nil)
 }
 
 // rabbitURL reports whether raw is an address of a RabbitMQ: a path, if any,

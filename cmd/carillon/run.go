@@ -123,14 +123,24 @@ func (r Reconnect) retry() broker.Retry {
 func driver(cfg Broker, logger *slog.Logger) (openDriver, error) {
 	switch cfg.Driver {
 	case "redis":
+		encryption, err := cfg.Redis.tls()
+		if err != nil {
+			return nil, err
+		}
 		redis.LogTo(logger)
 		return func(ctx context.Context) (broker.Driver, error) {
 			return redis.Open(ctx, redis.Config{
-				URL:      cfg.Redis.URL,
-				Password: cfg.Redis.Password,
-				MaxLen:   int64(cfg.Redis.MaxLen),
-				Retry:    cfg.Reconnect.retry(),
-				Logger:   logger,
+				URL:              cfg.Redis.URL,
+				Password:         cfg.Redis.Password,
+				Mode:             redis.Mode(cfg.Redis.Mode),
+				Addrs:            cfg.Redis.Addrs,
+				Master:           cfg.Redis.Sentinel.Master,
+				SentinelUser:     cfg.Redis.Sentinel.User,
+				SentinelPassword: cfg.Redis.Sentinel.Password,
+				TLS:              encryption,
+				MaxLen:           cfg.Redis.MaxLen,
+				Retry:            cfg.Reconnect.retry(),
+				Logger:           logger,
 			})
 		}, nil
 	case "kafka":

@@ -12,21 +12,34 @@ func (k KafkaTLS) config() (*tls.Config, error) {
 	if !k.Enabled {
 		return nil, nil
 	}
+	return tlsConfig("broker.kafka.tls", k.CAFile, k.CertFile, k.KeyFile)
+}
+
+// tls returns what the files say, or nil if there are none.
+func (r Redis) tls() (*tls.Config, error) {
+	if r.TLS == (RedisTLS{}) {
+		return nil, nil
+	}
+	return tlsConfig("broker.redis.tls", r.TLS.CAFile, r.TLS.CertFile, r.TLS.KeyFile)
+}
+
+// tlsConfig reads the files that are named below section.
+func tlsConfig(section, caFile, certFile, keyFile string) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if k.CAFile != "" {
-		pem, err := os.ReadFile(k.CAFile)
+	if caFile != "" {
+		pem, err := os.ReadFile(caFile)
 		if err != nil {
-			return nil, fmt.Errorf("broker.kafka.tls.ca_file: %w", err)
+			return nil, fmt.Errorf("%s.ca_file: %w", section, err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("broker.kafka.tls.ca_file: %s has no certificate in PEM", k.CAFile)
+			return nil, fmt.Errorf("%s.ca_file: %s has no certificate in PEM", section, caFile)
 		}
 	}
-	if k.CertFile != "" {
-		own, err := tls.LoadX509KeyPair(k.CertFile, k.KeyFile)
+	if certFile != "" {
+		own, err := tls.LoadX509KeyPair(certFile, keyFile)
 		if err != nil {
-			return nil, fmt.Errorf("broker.kafka.tls.cert_file, key_file: %w", err)
+			return nil, fmt.Errorf("%s.cert_file, key_file: %w", section, err)
 		}
 		c.Certificates = []tls.Certificate{own}
 	}
