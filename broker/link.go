@@ -67,6 +67,7 @@ func (b *Bus) join(ctx context.Context) error {
 
 // keepJoining tries until the broker appears, or the Bus ends.
 func (b *Bus) keepJoining() bool {
+	var why []any // the attempt before failed; the first was told of
 	for n := 1; ; n++ {
 		b.mu.Lock()
 		giveUp := b.opts.Retry.Exhausted(n) && !b.spent
@@ -76,7 +77,7 @@ func (b *Bus) keepJoining() bool {
 		}
 		b.mu.Unlock()
 		if giveUp {
-			b.log.Error("the broker stays away, this node is degraded: it serves locally and goes on trying", "tries", n-1)
+			b.log.Error("the broker stays away, this node is degraded: it serves locally and goes on trying", append([]any{"tries", n - 1}, why...)...)
 		}
 		timer := time.NewTimer(b.opts.Retry.Wait(n))
 		select {
@@ -85,14 +86,14 @@ func (b *Bus) keepJoining() bool {
 			timer.Stop()
 			return false
 		}
-		b.log.Info("reconnecting", "try", n)
+		b.log.Info("reconnecting", append([]any{"try", n}, why...)...)
 		ctx, cancel := context.WithTimeout(b.ctx, joinTimeout)
 		err := b.join(ctx)
 		cancel()
 		if err == nil {
 			return true
 		}
-		b.log.Debug("the broker is still unreachable", "try", n, "err", err)
+		why = []any{"err", err}
 	}
 }
 

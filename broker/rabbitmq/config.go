@@ -31,7 +31,7 @@ type Config struct {
 	TLS *tls.Config
 
 	// MaxBytes bounds what RabbitMQ keeps in each queue: how far a node may
-	// fall behind and still lose nothing. Default: 64 MiB.
+	// fall behind and still lose nothing. At least 1 MiB. Default: 64 MiB.
 	MaxBytes int64
 
 	// Retry is how connections are made again. Publish never waits for one.
@@ -67,6 +67,7 @@ func (c *Config) fill() (addr string, err error) {
 	if c.MaxBytes <= 0 {
 		c.MaxBytes = 64 << 20
 	}
+	c.MaxBytes = max(c.MaxBytes, 1<<20) // or RabbitMQ might drop an envelope as soon as it has it
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}

@@ -8,10 +8,10 @@
 // outlives its node's connection by a minute: what is published while the
 // node reconnects waits in it, and after a restart of RabbitMQ the queues are
 // there before anybody can publish (but perhaps not one that was declared in
-// the last seconds before a crash, of which RabbitMQ may not have written). With queues that are exclusive and
-// deleted automatically, 644 of 2244 messages were confirmed and lost when
-// RabbitMQ was killed while 500 a second were published, since the subscriber
-// came back after the publisher; with durable ones, none.
+// the last seconds before a crash, of which RabbitMQ may not have written). With
+// queues that are exclusive and deleted automatically, 644 of 2244 messages were
+// confirmed and lost when RabbitMQ was killed while 500 a second were published,
+// since the subscriber came back after the publisher; with durable ones, none.
 //
 // Publish returns when RabbitMQ confirms the message. What comes back after an
 // outage may be heard twice. What is in a queue when RabbitMQ itself dies is
@@ -20,7 +20,10 @@
 // falls behind; the Bus above tells of it.
 //
 // A connection that is lost, or whose channel RabbitMQ closes, or whose queue
-// was deleted, is made again by the policy, with all that belongs to it.
+// was deleted, is made again by the policy, with all that belongs to it. What
+// was in a queue that somebody deleted is lost, as above. A permission that is
+// missing is told with what it is about, and needs no restart once it is
+// granted.
 //
 // # What it costs
 //
@@ -35,8 +38,12 @@
 //   - Permissions of the user, where CLUSTER is the name of the cluster:
 //     configure ^CLUSTER\., write and read ^(CLUSTER\.|amq\.direct$).
 //   - vm_memory_high_watermark and disk_free_limit: beyond them RabbitMQ
-//     accepts no messages. The driver says so and fails each publish until it
-//     does again.
+//     accepts no messages, and tells us (connection.blocked). The driver says
+//     which of the two it is and fails each publish until RabbitMQ accepts
+//     messages again.
+//   - max_message_size: 128 MiB by default, 16 MiB since RabbitMQ 4.0. A Bus
+//     sends at most 256 KiB at a time and makes do with less, down to 64 KiB;
+//     what RabbitMQ refuses is broker.ErrTooLarge.
 //   - Policies that match the queues and set expires, max-length or
 //     message-ttl to less than is said here make messages go missing earlier.
 //   - heartbeat: 4 seconds, or what the server wants if that is less, or what

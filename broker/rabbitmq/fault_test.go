@@ -37,8 +37,13 @@ func TestFaults(t *testing.T) {
 	t.Run("NothingStays", s.testNothingStays)
 	t.Run("QueueDeleted", s.testQueueDeleted)
 	t.Run("OutOfMemory", s.testOutOfMemory)
+	t.Run("OutOfDisk", s.testOutOfDisk)
+	t.Run("QueuesDeleted", s.testQueuesDeleted)
+	t.Run("MayNotWrite", s.testMayNotWrite)
+	t.Run("TooLarge", s.testTooLarge)
 	t.Run("Hang", s.testHang)
 	t.Run("Restart", s.testRestart)
+	t.Run("LinksTold", s.testLinksTold)
 }
 
 func (s *server) open(t *testing.T, user string) broker.Driver {

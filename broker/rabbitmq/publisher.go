@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,10 +78,34 @@ func (p *publisher) Publish(topic string, ms ...*message.Message) error {
 	c := p.lanes[maphash.String(p.seed, topic)%lanes]
 	l := <-c
 	defer func() { c <- l }()
-	if err := l.publish(s, topic, ms); err != nil {
-		return explain(p.addr, needs(err, "write", "the exchange "+exchange))
+	err = l.publish(s, topic, ms)
+	switch {
+	case err == nil:
+		// Of all: nobody may ever try again what failed on another topic.
+		p.links.AllWorked(links.Publisher)
+		return nil
+	case tooLarge(err):
+		return fmt.Errorf("%w: raise max_message_size of RabbitMQ: %w", broker.ErrTooLarge, err)
 	}
-	return nil
+	err = explain(p.addr, needs(err, "write", "the exchange "+exchange))
+	if p.stands(s) { // so nobody else tells of it
+		p.links.Failed(links.Publisher, topic, err)
+	}
+	return err
+}
+
+// stands reports whether s is in use, as far as one knows.
+func (p *publisher) stands(s *session) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.session == s && p.err == nil && !s.wm.Connection().IsClosed()
+}
+
+// tooLarge reports whether RabbitMQ closed the channel because of the size of
+// a message.
+func tooLarge(err error) bool {
+	e, ok := errors.AsType[*amqp.Error](err)
+	return ok && e.Code == amqp.PreconditionFailed && strings.Contains(e.Reason, "message size")
 }
 
 func (p *publisher) run(s *session) {
@@ -97,7 +122,7 @@ func (p *publisher) run(s *session) {
 			return
 		}
 		p.set(s, nil)
-		p.links.Worked(links.Publisher, "")
+		p.links.AllWorked(links.Publisher)
 	}
 }
 
@@ -118,8 +143,7 @@ func (p *publisher) watch(s *session) error {
 			case !ok:
 				blocked = nil
 			case b.Active:
-				err := fmt.Errorf("rabbitmq: %s accepts no messages, as it is %s: give it more, or raise its vm_memory_high_watermark or disk_free_limit",
-					p.addr, b.Reason)
+				err := fmt.Errorf("rabbitmq: %s accepts no messages, as it is %s: %s", p.addr, b.Reason, relief(b.Reason))
 				p.set(s, err)
 				p.links.Failed(links.Publisher, "", err)
 			default:
@@ -129,6 +153,18 @@ func (p *publisher) watch(s *session) error {
 		case <-p.ctx.Done():
 			return nil
 		}
+	}
+}
+
+// relief is what to do about an alarm of RabbitMQ, which its reason names.
+func relief(reason string) string {
+	switch {
+	case strings.Contains(reason, "disk"):
+		return "free some of it, or lower its disk_free_limit"
+	case strings.Contains(reason, "memory"):
+		return "give it more, or raise its vm_memory_high_watermark"
+	default:
+		return "see its alarms (rabbitmq-diagnostics alarms)"
 	}
 }
 
