@@ -6,9 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,10 +20,10 @@ import (
 // RabbitMQ is low on disk: it says so, what is said waits, and comes once and
 // in order when there is room again.
 func (s *server) testOutOfDisk(t *testing.T) {
-	x, y, heard := s.watched(t)
+	k := s.talk(t)
 	s.ctl(t, "set_disk_free_limit", "1000000GB")
-	say(t, x, y, 0, 50)
-	state(t, broker.Down, x, y)
+	k.Say(t, 50)
+	k.Await(t, broker.Down)
 	d := s.open(t, "full")
 	eventually(t, "the driver says why", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -33,16 +31,16 @@ func (s *server) testOutOfDisk(t *testing.T) {
 		err := d.Publish(ctx, brokertest.Prefix(), []byte("x"))
 		return err != nil && strings.Contains(err.Error(), "accepts no messages, as it is low on disk: free some of it, or lower its disk_free_limit")
 	})
-	say(t, x, y, 50, 100)
+	k.Say(t, 50)
 	s.ctl(t, "set_disk_free_limit", "50MB")
-	expect(t, heard, 0, 100)
-	state(t, broker.Up, x, y)
+	k.Hear(t)
+	k.Await(t, broker.Up)
 }
 
 // All queues of the cluster are deleted by somebody while it talks: they come
 // back, and the Bus repairs what went with them.
 func (s *server) testQueuesDeleted(t *testing.T) {
-	x, y, heard := s.watched(t)
+	k := s.talk(t)
 	admin, err := amqp.Dial(s.url("full"))
 	if err != nil {
 		t.Fatal(err)
@@ -52,45 +50,40 @@ func (s *server) testQueuesDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for round := range 3 {
-		next := round * 1000
-		tell := func(n int) {
-			say(t, x, y, next, next+n)
-			next += n
-		}
-		tell(200)
+	for range 3 {
+		k.Say(t, 200)
 		queues := strings.Fields(s.ctl(t, "list_queues", "name", "--no-table-headers"))
 		if len(queues) < 4 {
 			t.Errorf("got queues %q, want two for each node", queues)
 		}
 		for _, queue := range queues {
-			tell(50)
+			k.Say(t, 50)
 			if _, err := ch.QueueDelete(queue, false, false, false); err != nil {
 				t.Fatal(err)
 			}
-			tell(50)
+			k.Say(t, 50)
 		}
-		expect(t, heard, round*1000, next)
+		k.Hear(t)
 	}
-	state(t, broker.Up, x, y)
+	k.Await(t, broker.Up)
 }
 
 // A node that may not publish says so, and all is well once it may.
 func (s *server) testMayNotWrite(t *testing.T) {
-	log := new(logged)
+	log := new(brokertest.Log)
 	b, err := broker.Open(t.Context(), func(context.Context) (broker.Driver, error) {
 		return s.open(t, "no-write"), nil
-	}, broker.Options{Cluster: brokertest.Prefix(), Logger: slog.New(slog.NewTextHandler(log, nil))})
+	}, broker.Options{Cluster: brokertest.Prefix(), Logger: log.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	state(t, broker.Down, b)
+	brokertest.AwaitState(t, broker.Down, b)
 	eventually(t, "it is said why", func() bool {
 		return strings.Contains(log.String(), "role=publisher") && strings.Contains(log.String(), "permission to write on the exchange amq.direct")
 	})
 	s.ctl(t, "set_permissions", "-p", "/", "no-write", ".*", ".*", ".*")
-	state(t, broker.Up, b)
+	brokertest.AwaitState(t, broker.Up, b)
 }
 
 // RabbitMQ takes less than it does by default: what it refuses is told as such,
@@ -110,13 +103,14 @@ func (s *server) testTooLarge(t *testing.T) {
 	if err := d.Publish(t.Context(), brokertest.Prefix(), make([]byte, 100_000)); err != nil {
 		t.Error(err)
 	}
-	x, _, heard := s.watched(t)
+	k, heard := s.talk(t), make(chan []byte, 1)
+	k.Y.Handle("large", func(m broker.Message) { heard <- m.Body })
 	body := make([]byte, 512<<10) // twice what an envelope has at most
 	rand.Read(body)               // which nothing compresses
-	if err := x.Broadcast("x", body); err != nil {
+	if err := k.X.Broadcast("large", body); err != nil {
 		t.Fatal(err)
 	}
-	if got := wait(t, heard); got != string(body) {
+	if got := wait(t, heard); !bytes.Equal(got, body) {
 		t.Errorf("got %d bytes, want %d", len(got), len(body))
 	}
 }
@@ -151,30 +145,17 @@ func (s *server) testLinksTold(t *testing.T) {
 			t.Errorf("got %v, want what to do", text)
 		}
 	}
-	state(t, broker.Degraded, x)
+	brokertest.AwaitState(t, broker.Degraded, x)
 	s.launch(t)
 	up := map[string]bool{}
 	for !up["publisher"] || !up["subscriber"] {
 		l := wait(t, links)
 		up[l.Role] = l.Up
 	}
-	state(t, broker.Up, x)
+	brokertest.AwaitState(t, broker.Up, x)
 }
 
-// logged is a log that several goroutines write.
-type logged struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
+func (s *server) talk(t *testing.T) *brokertest.Talk {
+	t.Helper()
+	return brokertest.NewTalk(t, []broker.Driver{s.open(t, "full"), s.open(t, "full")}, broker.Options{})
 }

@@ -34,7 +34,22 @@ func drivers(t *testing.T, s *server, n int) []broker.Driver {
 
 // watched are two nodes of one cluster, of which the second tells what it hears.
 func watched(t *testing.T, s *server) (x, y *broker.Bus, heard <-chan string) {
-	return joined(t, drivers(t, s, 2), broker.Options{})
+	nodes := brokertest.Cluster(t, drivers(t, s, 2), broker.Options{})
+	c := make(chan string, 10000)
+	var over atomic.Bool
+	for _, b := range nodes {
+		b.Watch(func(ev broker.Event) {
+			if over.Load() {
+				return // the nodes go, one after the other
+			}
+			if ev.Kind == broker.Gap || ev.Kind == broker.NodeDown {
+				t.Errorf("%s: %v of %s", b.Self().Name, ev.Kind, ev.Node.Name)
+			}
+		})
+	}
+	nodes[1].Handle("x", func(m broker.Message) { c <- string(m.Body) })
+	t.Cleanup(func() { over.Store(true) })
+	return nodes[0], nodes[1], c
 }
 
 // say sends numbers from a on, some to all and some to y, until stop says so.

@@ -2,7 +2,6 @@ package redis_test
 
 import (
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -17,22 +16,18 @@ import (
 func TestOutOfMemory(t *testing.T) {
 	s := newServer(t, "--maxmemory-policy", "noeviction")
 	s.start(t)
-	log := new(logged)
-	x, y, heard := joined(t, drivers(t, s, 2), broker.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
-	say(t, x, y, 0, 100)
-	expect(t, heard, 0, 100)
+	log := new(brokertest.Log)
+	k := brokertest.NewTalk(t, drivers(t, s, 2), broker.Options{Logger: log.Logger()})
+	k.Say(t, 100)
+	k.Hear(t)
 	check(t, s.client(t).ConfigSet(t.Context(), "maxmemory", "1").Err())
-	say(t, x, y, 100, 200)
-	for _, b := range []*broker.Bus{x, y} {
-		eventually(t, "the outage is noticed", func() bool { return b.State() == broker.Down })
-	}
+	k.Say(t, 100)
+	k.Await(t, broker.Down)
 	eventually(t, "it is said why", func() bool { return strings.Contains(log.String(), "is out of memory: raise its maxmemory") })
-	say(t, x, y, 200, 300)
+	k.Say(t, 100)
 	check(t, s.client(t).ConfigSet(t.Context(), "maxmemory", "0").Err())
-	expect(t, heard, 100, 300)
-	for _, b := range []*broker.Bus{x, y} {
-		eventually(t, "the end of the outage is noticed", func() bool { return b.State() == broker.Up })
-	}
+	k.Hear(t)
+	k.Await(t, broker.Up)
 }
 
 // The streams are deleted underneath, again and again, while nodes talk: the
@@ -42,16 +37,17 @@ func TestStreamDeleted(t *testing.T) {
 	s.start(t)
 	admin := s.client(t)
 	name := brokertest.Prefix()
-	x, y, heard := joined(t, drivers(t, s, 2), broker.Options{Cluster: name})
-	for round := range 20 {
-		say(t, x, y, round*100, round*100+50)
+	k := brokertest.NewTalk(t, drivers(t, s, 2), broker.Options{Cluster: name})
+	for range 20 {
+		k.Say(t, 50)
 		keys := admin.Keys(t.Context(), name+".*").Val()
 		if len(keys) > 0 {
 			check(t, admin.Del(t.Context(), keys...).Err())
 		}
-		say(t, x, y, round*100+50, round*100+100)
+		k.Say(t, 50)
 	}
-	expect(t, heard, 0, 2000)
+	k.Hear(t)
+	k.Await(t, broker.Up)
 }
 
 // Each failure is told with the role, its number and the reason, until Redis
@@ -86,7 +82,7 @@ func TestLinksTold(t *testing.T) {
 			t.Fatal("nobody tells of the outage")
 		}
 	}
-	eventually(t, "the node is degraded", func() bool { return x.State() == broker.Degraded })
+	brokertest.AwaitState(t, broker.Degraded, x)
 	s.start(t)
 	eventually(t, "Redis is back", func() bool { return d.Publish(t.Context(), topic, []byte("x")) == nil })
 	up := map[string]bool{}
@@ -98,7 +94,7 @@ func TestLinksTold(t *testing.T) {
 			t.Fatalf("got only %v up", up)
 		}
 	}
-	eventually(t, "the node is up", func() bool { return x.State() == broker.Up })
+	brokertest.AwaitState(t, broker.Up, x)
 }
 
 // What no try would mend is refused before one is made.

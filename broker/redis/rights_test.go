@@ -1,10 +1,7 @@
 package redis_test
 
 import (
-	"bytes"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/carillonhq/carillon/broker"
@@ -49,8 +46,8 @@ func TestMissingRight(t *testing.T) {
 	roundTrip(t, openAll(t, as(t, "-ping"), 1)[0]) // which nobody needs
 
 	// Without +expire all works, but the streams stay. Somebody has to know.
-	cfg, log := as(t, "-expire"), new(logged)
-	cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
+	cfg, log := as(t, "-expire"), new(brokertest.Log)
+	cfg.Logger = log.Logger()
 	roundTrip(t, openAll(t, cfg, 1)[0])
 	if got := log.String(); strings.Count(got, "grant +expire ") != 1 {
 		t.Errorf("got %q, want one word of what to grant", got)
@@ -68,37 +65,35 @@ func TestRightRevoked(t *testing.T) {
 	}
 	set("on", ">pw", "~*", "+@all")
 	cfg := redis.Config{URL: "redis://ringer:pw@127.0.0.1:" + s.port, Logger: silent}
-	log := new(logged)
-	x, y, heard := joined(t, openAll(t, cfg, 2), broker.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
-	say(t, x, y, 0, 100)
-	expect(t, heard, 0, 100)
+	log := new(brokertest.Log)
+	k := brokertest.NewTalk(t, openAll(t, cfg, 2), broker.Options{Logger: log.Logger()})
+	k.Say(t, 100)
+	k.Hear(t)
 	set("-xadd")
-	say(t, x, y, 100, 200)
+	k.Say(t, 100)
 	eventually(t, "the publisher tells", func() bool { return strings.Contains(log.String(), "grant +xadd ") })
 	set("+xadd", "-xread")
-	say(t, x, y, 200, 300)
+	k.Say(t, 100)
 	eventually(t, "the subscriber tells", func() bool { return strings.Contains(log.String(), "grant +xread ") })
 	set("+xread")
-	expect(t, heard, 100, 300)
-	for _, b := range []*broker.Bus{x, y} {
-		eventually(t, "all is well", func() bool { return b.State() == broker.Up })
+	k.Hear(t)
+	k.Await(t, broker.Up)
+}
+
+// openAll returns n drivers with cfg, which are closed after the test.
+func openAll(t *testing.T, cfg redis.Config, n int) []broker.Driver {
+	t.Helper()
+	if cfg.Logger == nil {
+		cfg.Logger = silent
 	}
-}
-
-// logged is a log that several goroutines write.
-type logged struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
+	var ds []broker.Driver
+	for range n {
+		d, err := redis.Open(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { d.Close() })
+		ds = append(ds, d)
+	}
+	return ds
 }

@@ -189,29 +189,21 @@ func (w *watch) testErrors(t *testing.T) {
 // The primary hands over, and then its successor is killed: what was said
 // meanwhile arrives, once and in order, and nobody was declared down.
 func (w *watch) testFailover(t *testing.T) {
-	x, y, heard := joined(t, openAll(t, w.config(), 3), broker.Options{})
-	say(t, x, y, 0, 100)
-	expect(t, heard, 0, 100)
+	k := brokertest.NewTalk(t, openAll(t, w.config(), 3), broker.Options{})
+	k.Say(t, 100)
+	k.Hear(t)
 
 	first := w.primary(t)
 	c := goredis.NewSentinelClient(&goredis.Options{Addr: w.sentinels[0], Password: watchPassword, MaxRetries: -1})
 	defer c.Close()
 	check(t, c.Failover(t.Context(), master).Err())
-	n := 100
 	eventually(t, "another is the primary", func() bool {
-		say(t, x, y, n, n+1)
-		n++
+		k.Say(t, 1)
 		return w.primary(t) != first
 	})
-	say(t, x, y, n, n+100)
-	expect(t, heard, 100, n+100)
-	up := func() {
-		t.Helper()
-		for _, b := range []*broker.Bus{x, y} {
-			eventually(t, "the end of the outage is noticed", func() bool { return b.State() == broker.Up })
-		}
-	}
-	up()
+	k.Say(t, 100)
+	k.Hear(t)
+	k.Await(t, broker.Up)
 
 	eventually(t, "the replicas follow the new primary", func() bool {
 		replicas, err := c.Replicas(t.Context(), master).Result()
@@ -225,16 +217,14 @@ func (w *watch) testFailover(t *testing.T) {
 	second := w.primary(t)
 	second.kill()
 	begin := time.Now()
-	say(t, x, y, 1000, 1100)
-	for _, b := range []*broker.Bus{x, y} {
-		eventually(t, "the outage is noticed", func() bool { return b.State() == broker.Down })
-	}
-	say(t, x, y, 1100, 1200)
-	expect(t, heard, 1000, 1200)
+	k.Say(t, 100)
+	k.Await(t, broker.Down)
+	k.Say(t, 100)
+	k.Hear(t)
 	t.Logf("all was there %v after the primary was lost", time.Since(begin))
-	say(t, x, y, 1200, 1300)
-	expect(t, heard, 1200, 1300)
-	up()
+	k.Say(t, 100)
+	k.Hear(t)
+	k.Await(t, broker.Up)
 	if w.primary(t) == second {
 		t.Error("the primary was not lost")
 	}

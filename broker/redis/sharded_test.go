@@ -174,9 +174,9 @@ func (c *sharded) testErrors(t *testing.T) {
 // The slot of a topic goes from one primary to another.
 func (c *sharded) testResharded(t *testing.T) {
 	name := brokertest.Prefix()
-	x, y, heard := joined(t, openAll(t, c.config(), 2), broker.Options{Cluster: name})
-	say(t, x, y, 0, 100)
-	expect(t, heard, 0, 100)
+	k := brokertest.NewTalk(t, openAll(t, c.config(), 2), broker.Options{Cluster: name})
+	k.Say(t, 100)
+	k.Hear(t)
 	key := name + ".all"
 	from := c.primary(t, key)
 	to := c.servers[0]
@@ -191,42 +191,36 @@ func (c *sharded) testResharded(t *testing.T) {
 	}
 	set(to, "IMPORTING", id(from))
 	set(from, "MIGRATING", id(to))
-	say(t, x, y, 100, 200)
-	for _, k := range from.client(t).ClusterGetKeysInSlot(t.Context(), int(slot), 100).Val() {
-		check(t, from.client(t).Do(t.Context(), "MIGRATE", "127.0.0.1", to.port, k, 0, 5000).Err())
+	k.Say(t, 100)
+	for _, key := range from.client(t).ClusterGetKeysInSlot(t.Context(), int(slot), 100).Val() {
+		check(t, from.client(t).Do(t.Context(), "MIGRATE", "127.0.0.1", to.port, key, 0, 5000).Err())
 	}
-	say(t, x, y, 200, 300)
+	k.Say(t, 100)
 	set(to, "NODE", id(to))
 	set(from, "NODE", id(to))
-	say(t, x, y, 300, 400)
-	expect(t, heard, 100, 400)
-	for _, b := range []*broker.Bus{x, y} {
-		eventually(t, "all is well", func() bool { return b.State() == broker.Up })
-	}
+	k.Say(t, 100)
+	k.Hear(t)
+	k.Await(t, broker.Up)
 }
 
 // The primary of the topic of all is killed: what was said meanwhile arrives
 // by its replica, once and in order, and nobody was declared down.
 func (c *sharded) testPrimaryLost(t *testing.T) {
 	name := brokertest.Prefix()
-	x, y, heard := joined(t, openAll(t, c.config(), 3), broker.Options{Cluster: name})
-	say(t, x, y, 0, 100)
-	expect(t, heard, 0, 100)
+	k := brokertest.NewTalk(t, openAll(t, c.config(), 3), broker.Options{Cluster: name})
+	k.Say(t, 100)
+	k.Hear(t)
 	lost := c.primary(t, name+".all")
 	lost.kill()
 	begin := time.Now()
-	say(t, x, y, 100, 200)
-	for _, b := range []*broker.Bus{x, y} {
-		eventually(t, "the outage is noticed", func() bool { return b.State() == broker.Down })
-	}
-	say(t, x, y, 200, 300)
-	expect(t, heard, 100, 300)
+	k.Say(t, 100)
+	k.Await(t, broker.Down)
+	k.Say(t, 100)
+	k.Hear(t)
 	t.Logf("all was there %v after the primary was lost", time.Since(begin))
-	say(t, x, y, 300, 400)
-	expect(t, heard, 300, 400)
-	for _, b := range []*broker.Bus{x, y} {
-		eventually(t, "the end of the outage is noticed", func() bool { return b.State() == broker.Up })
-	}
+	k.Say(t, 100)
+	k.Hear(t)
+	k.Await(t, broker.Up)
 	if now := c.primary(t, name+".all"); now == lost {
 		t.Error("the primary was not lost")
 	}
