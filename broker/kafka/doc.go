@@ -13,9 +13,10 @@
 // subscribed: nothing that is published later is missed, and nothing is heard
 // twice while the connection stands. A record counts as published when all
 // replicas that are in sync have it. After an outage a node goes on where it
-// was, as long as Kafka has kept the records: Retention. A topic that was
-// deleted is created again and read from its beginning. What Kafka loses is
-// told by the Bus above.
+// was, as long as Kafka has kept the records: Retention. A topic that somebody
+// deletes is created again, as it would be at the start, and read from its
+// beginning. What Kafka loses is repaired by the Bus above, or told. A right that
+// is missing is told with its name, and needs no restart once it is granted.
 //
 // Partitions may be added. They are read within ten seconds, and written to
 // half a minute later; at that moment the order of a topic of the Bus may break, which
@@ -41,6 +42,9 @@
 //     for a Bus, which splits what is larger than its envelopes. What a topic
 //     does not take is refused with broker.ErrTooLarge.
 //   - min.insync.replicas: with 3 replicas, 2 survive the loss of a broker.
+//   - Disk: a broker whose disk is full stops, which is an outage as any other
+//     unless there are replicas elsewhere. What the topic takes is what is
+//     published within one and a half times Retention, on each replica.
 //   - A user needs Read, Write and Describe on the topic, and Create on it, or
 //     on the cluster, if it is absent. No right on any group is needed.
 //   - SASL PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 are supported, and TLS with

@@ -20,7 +20,8 @@ import (
 // with two replicas. All want a password, and not the same.
 type watch struct {
 	servers   []*server // the primary first, as it was at the beginning
-	sentinels []string  // host:port
+	watchers  []*server // the Sentinels
+	sentinels []string  // host:port of them
 }
 
 const (
@@ -81,10 +82,9 @@ func (w *watch) add(t *testing.T) {
 	cmd := exec.Command("redis-server", conf, "--sentinel")
 	cmd.Dir = dir
 	check(t, cmd.Start())
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
+	s := &server{port: port, cmd: cmd}
+	t.Cleanup(s.kill)
+	w.watchers = append(w.watchers, s)
 	w.sentinels = append(w.sentinels, "127.0.0.1:"+port)
 }
 
@@ -128,6 +128,7 @@ func TestSentinel(t *testing.T) {
 	t.Run("Bus", func(t *testing.T) { brokertest.RunBus(t, open) })
 	t.Run("Errors", w.testErrors)
 	t.Run("Failover", w.testFailover)
+	t.Run("Frozen", func(t *testing.T) { testFrozen(t, w.config(), append(w.servers, w.watchers...)) })
 }
 
 func (w *watch) testErrors(t *testing.T) {

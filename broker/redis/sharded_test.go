@@ -134,6 +134,7 @@ func TestRedisCluster(t *testing.T) {
 	t.Run("Errors", c.testErrors)
 	t.Run("Resharded", c.testResharded)
 	t.Run("PrimaryLost", c.testPrimaryLost)
+	t.Run("Frozen", func(t *testing.T) { testFrozen(t, c.config(), c.servers) })
 }
 
 // A user with what the documentation names has all it needs.
