@@ -113,17 +113,7 @@ func (w *watch) primary(t *testing.T) *server {
 
 func TestSentinel(t *testing.T) {
 	w := newWatch(t)
-	open := func(t *testing.T, n int) []broker.Driver {
-		var ds []broker.Driver
-		for range n {
-			d, err := redis.Open(t.Context(), w.config())
-			if err != nil {
-				t.Fatal(err)
-			}
-			ds = append(ds, d)
-		}
-		return ds
-	}
+	open := func(t *testing.T, n int) []broker.Driver { return openAll(t, w.config(), n) }
 	t.Run("Contract", func(t *testing.T) { brokertest.Run(t, open) })
 	t.Run("Bus", func(t *testing.T) { brokertest.RunBus(t, open) })
 	t.Run("Errors", w.testErrors)

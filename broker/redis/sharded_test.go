@@ -3,6 +3,7 @@ package redis_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,10 +101,13 @@ func (c *sharded) primary(t *testing.T, key string) *server {
 		}
 	}
 	slot := any.ClusterKeySlot(t.Context(), key).Val()
-	for _, part := range any.ClusterSlots(t.Context()).Val() {
-		if int64(part.Start) <= slot && slot <= int64(part.End) {
+	for _, shard := range any.ClusterShards(t.Context()).Val() {
+		if !slices.ContainsFunc(shard.Slots, func(r goredis.SlotRange) bool { return r.Start <= slot && slot <= r.End }) {
+			continue
+		}
+		for _, node := range shard.Nodes {
 			for _, s := range c.servers {
-				if strings.HasSuffix(part.Nodes[0].Addr, ":"+s.port) {
+				if node.Role == "master" && node.Health == "online" && fmt.Sprint(node.Port) == s.port {
 					return s
 				}
 			}
@@ -117,17 +121,7 @@ func (c *sharded) primary(t *testing.T, key string) *server {
 // three primaries.
 func TestRedisCluster(t *testing.T) {
 	c := newSharded(t)
-	open := func(t *testing.T, n int) []broker.Driver {
-		var ds []broker.Driver
-		for range n {
-			d, err := redis.Open(t.Context(), c.config())
-			if err != nil {
-				t.Fatal(err)
-			}
-			ds = append(ds, d)
-		}
-		return ds
-	}
+	open := func(t *testing.T, n int) []broker.Driver { return openAll(t, c.config(), n) }
 	t.Run("Contract", func(t *testing.T) { brokertest.Run(t, open) })
 	t.Run("Bus", func(t *testing.T) { brokertest.RunBus(t, open) })
 	t.Run("Permissions", c.testPermissions)
