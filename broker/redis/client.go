@@ -67,6 +67,16 @@ func (c *Config) client(connections int) (redis.UniversalClient, error) {
 	}
 }
 
+// reach returns once Redis answers; of a Redis Cluster, any of its nodes, as some
+// may be away. (A ping goes to one of them, whether it is there or not.)
+func reach(ctx context.Context, client redis.UniversalClient) error {
+	if c, ok := client.(*redis.ClusterClient); ok {
+		_, err := c.MasterForKey(ctx, "any") // which has to know who has which slots
+		return err
+	}
+	return client.Ping(ctx).Err()
+}
+
 // shards mends two things of the client of a Redis Cluster. It follows
 // redirections, as it has to, but also repeats what failed, on a policy of its
 // own: that is turned off. And it learns who took over a part of the cluster

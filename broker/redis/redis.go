@@ -26,7 +26,7 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 	}
 	d := &driver{cfg: &cfg, links: links.New()}
 	// A user that may not ping may yet be allowed all that matters.
-	if err := client.Ping(ctx).Err(); err != nil && missing(err) != "ping" {
+	if err := reach(ctx, client); err != nil && missing(err) != "ping" {
 		return nil, errors.Join(cfg.explain(err), client.Close())
 	}
 	pub, err := redisstream.NewPublisher(redisstream.PublisherConfig{

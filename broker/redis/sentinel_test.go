@@ -177,8 +177,9 @@ func (w *watch) testErrors(t *testing.T) {
 	}
 }
 
-// The primary hands over, and then its successor is killed: what was said
-// meanwhile arrives, once and in order, and nobody was declared down.
+// The primary hands over, and then its successor is killed, together with a
+// Sentinel: what was said meanwhile arrives, once and in order, and nobody was
+// declared down.
 func (w *watch) testFailover(t *testing.T) {
 	k := brokertest.NewTalk(t, openAll(t, w.config(), 3), broker.Options{})
 	k.Say(t, 100)
@@ -206,6 +207,7 @@ func (w *watch) testFailover(t *testing.T) {
 		return err == nil && len(replicas) == 2
 	})
 	second := w.primary(t)
+	w.watchers[2].kill() // two are enough, but for who asks this one
 	second.kill()
 	begin := time.Now()
 	k.Say(t, 100)

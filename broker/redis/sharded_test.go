@@ -219,6 +219,9 @@ func (c *sharded) testPrimaryLost(t *testing.T) {
 	if now := c.primary(t, name+".all"); now == lost {
 		t.Error("the primary was not lost")
 	}
+	for range 20 { // one of those who are asked is away
+		openAll(t, c.config(), 1)[0].Close()
+	}
 }
 
 // roundTrip publishes and hears something.
