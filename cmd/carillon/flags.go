@@ -14,6 +14,7 @@ const usage = `Carillon is a Socket.IO-compatible real-time server whose nodes r
 
 Usage:
   carillon serve [flags]   run a node; carillon serve --help tells how to configure it
+  carillon doctor [flags]  look whether the broker is fit for these settings, and tell what to change
   carillon version         tell what this binary was built from
   carillon help            print this text
 `
@@ -28,6 +29,8 @@ func command(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 	switch args[0] {
 	case "serve":
 		return serve(ctx, args[1:], environ, stdout, stderr)
+	case "doctor":
+		return doctor(ctx, args[1:], environ, stdout, stderr)
 	case "help", "--help", "-h":
 		fmt.Fprint(stdout, usage)
 		return exitOK
@@ -49,41 +52,68 @@ func misuse(stderr io.Writer, what, help string) int {
 	return exitMisuse
 }
 
-// flagOf names the flags of serve, by the key that each stands for.
+// flagOf names the flags that stand for a key, by the key.
 var flagOf = map[string]string{
 	"server.listen": "listen",
 	"broker.driver": "broker",
 	"server.node":   "node",
 }
 
-func serve(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	flags.SetOutput(io.Discard) // what it would print, misuse says in one line
-	flags.Usage = func() {}
-	file := flags.String("config", "", "")
+// settingFlags are the flags that choose a configuration: those of every
+// command that works with one.
+type settingFlags struct {
+	*pflag.FlagSet
+	command string
+	file    *string
+}
+
+func newSettingFlags(command string) *settingFlags {
+	s := &settingFlags{FlagSet: pflag.NewFlagSet(command, pflag.ContinueOnError), command: command}
+	s.SetOutput(io.Discard) // what it would print, misuse says in one line
+	s.Usage = func() {}
+	s.file = s.String("config", "", "")
 	for _, flag := range flagOf {
-		flags.String(flag, "", "")
+		s.String(flag, "", "")
 	}
-	err := flags.Parse(args)
+	return s
+}
+
+// parse reads args. Without ok there is no more to do: the help was asked for
+// and given, or the mistake was told; code is then the process's exit code.
+func (s *settingFlags) parse(args []string, help func() string, stdout, stderr io.Writer) (code int, ok bool) {
+	see := "carillon " + s.command + " --help"
+	err := s.Parse(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(stdout, serveUsage())
-		return exitOK
+		fmt.Fprint(stdout, help())
+		return exitOK, false
 	case err != nil:
-		return misuse(stderr, err.Error(), "carillon serve --help")
-	case flags.NArg() > 0:
-		return misuse(stderr, fmt.Sprintf("serve takes flags alone, not %q", flags.Arg(0)), "carillon serve --help")
-	case flags.Changed("config") && *file == "":
-		return misuse(stderr, "--config needs the name of a file", "carillon serve --help")
+		return misuse(stderr, err.Error(), see), false
+	case s.NArg() > 0:
+		return misuse(stderr, fmt.Sprintf("%s takes flags alone, not %q", s.command, s.Arg(0)), see), false
+	case s.Changed("config") && *s.file == "":
+		return misuse(stderr, "--config needs the name of a file", see), false
 	}
+	return exitOK, true
+}
+
+// given is what was set by flags, by key.
+func (s *settingFlags) given() map[string]string {
 	given := map[string]string{}
 	for key, flag := range flagOf {
-		if flags.Changed(flag) {
-			given[key] = flags.Lookup(flag).Value.String()
+		if s.Changed(flag) {
+			given[key] = s.Lookup(flag).Value.String()
 		}
 	}
+	return given
+}
 
-	cfg, err := loadConfig(*file, environ, given)
+func serve(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	flags := newSettingFlags("serve")
+	if code, ok := flags.parse(args, serveUsage, stdout, stderr); !ok {
+		return code
+	}
+	cfg, err := loadConfig(*flags.file, environ, flags.given())
 	if err != nil {
 		fmt.Fprintf(stderr, "carillon: not started, because of the configuration:\n%v\n", err)
 		return exitFailed
