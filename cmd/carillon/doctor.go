@@ -87,7 +87,7 @@ func (c checkup) run(ctx context.Context) {
 	if d == nil {
 		return
 	}
-	defer d.Close() // nothing depends on how it ends
+	defer d.Close()      // nothing depends on how it ends
 	before := c.Problems // of this machine, which say nothing about the broker
 	if i, ok := d.(broker.Inspector); ok {
 		bounded, cancel := context.WithTimeout(ctx, patience)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -15,6 +16,7 @@ const usage = `Carillon is a Socket.IO-compatible real-time server whose nodes r
 Usage:
   carillon serve [flags]   run a node; carillon serve --help tells how to configure it
   carillon doctor [flags]  look whether the broker is fit for these settings, and tell what to change
+  carillon config VERB     check and print settings, or a schema of the file; carillon config --help
   carillon version         tell what this binary was built from
   carillon help            print this text
 `
@@ -31,6 +33,8 @@ func command(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		return serve(ctx, args[1:], environ, stdout, stderr)
 	case "doctor":
 		return doctor(ctx, args[1:], environ, stdout, stderr)
+	case "config":
+		return configure(args[1:], environ, stdout, stderr)
 	case "help", "--help", "-h":
 		fmt.Fprint(stdout, usage)
 		return exitOK
@@ -121,12 +125,22 @@ func serve(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 	if cfg.Server.Node == "" {
 		cfg.Server.Node = randomNode()
 	}
-	logger, err := newLogger(stderr, cfg.Log)
+	level := new(slog.LevelVar)
+	logger, err := newLogger(stderr, cfg.Log, level)
 	if err != nil {
 		fmt.Fprintf(stderr, "carillon: %v\n", err)
 		return exitFailed
 	}
-	if err := run(ctx, cfg, logger, nil); err != nil {
+	reloads := newReloader(cfg, func() (Config, error) {
+		again, err := loadConfig(*flags.file, environ, flags.given())
+		if again.Server.Node == "" {
+			again.Server.Node = cfg.Server.Node
+		}
+		return again, err
+	}, logger)
+	reloads.takes(logLevel(level), "log.level")
+	defer reloads.onSignal(ctx)()
+	if err := run(ctx, cfg, logger, reloads, nil); err != nil {
 		logger.Error("server failed", "err", err)
 		return exitFailed
 	}
