@@ -1,11 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	yamlnode "go.yaml.in/yaml/v3"
 )
@@ -119,5 +125,131 @@ func TestDockerfile(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("it has no %q", want)
 		}
+	}
+}
+
+// The example for production says what differs from the defaults and nothing
+// else, and leaves secrets out.
+func TestProduction(t *testing.T) {
+	l := load("../../configs/production.yaml", nil, nil)
+	cfg, err := l.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Server.Page || cfg.Broker.Driver == "memory" || cfg.Log.Format != "json" {
+		t.Errorf("got %+v, want no page, a broker and logs for a collector", cfg)
+	}
+	for _, f := range fieldsOf(cfg) {
+		if _, set := l.origins[f.key]; !set || !f.secret {
+			continue
+		}
+		if u, err := url.Parse(f.initialText()); err != nil || u.Host == "" || strings.Contains(u.User.String(), ":") {
+			t.Errorf("%s is a secret, which has no place there", f.key)
+		}
+	}
+}
+
+// What Kubernetes gives a container is a command line, files and variables
+// that serve takes.
+func TestKubernetes(t *testing.T) {
+	data, err := os.ReadFile("../../configs/kubernetes/carillon.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config string
+	var containers int
+	decoder := yamlnode.NewDecoder(bytes.NewReader(data))
+	for {
+		var object struct {
+			Kind string
+			Data map[string]string
+			Spec struct {
+				Template struct {
+					Spec struct {
+						Grace      int `yaml:"terminationGracePeriodSeconds"`
+						Containers []struct {
+							Image string
+							Args  []string
+							Env   []struct{ Name, Value string }
+							Ports []struct {
+								ContainerPort int `yaml:"containerPort"`
+							}
+							Lifecycle struct {
+								PreStop struct{ Sleep struct{ Seconds int } } `yaml:"preStop"`
+							}
+						}
+					}
+				}
+			}
+		}
+		if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if object.Kind == "ConfigMap" {
+			config = object.Data["carillon.yaml"]
+		}
+		pod := object.Spec.Template.Spec
+		for _, c := range pod.Containers {
+			containers++
+			t.Chdir(t.TempDir())
+			if err := os.WriteFile("redis-password", []byte("hunter2\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile("carillon.yaml", []byte(config), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			environ := []string{"CARILLON_PORT=tcp://10.0.0.1:80"} // as links of services are
+			for _, v := range c.Env {
+				environ = append(environ, v.Name+"="+strings.TrimPrefix(v.Value, "/run/secrets/carillon/"))
+			}
+			flags := newSettingFlags("serve")
+			if c.Args[0] != "serve" || flags.Parse(c.Args[1:]) != nil || *flags.file != "/etc/carillon/carillon.yaml" {
+				t.Errorf("serve is called with %v", c.Args)
+			}
+			cfg, err := loadConfig("carillon.yaml", environ, flags.given())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if cfg.Broker.Redis.Password != "hunter2" || cfg.Server.Listen != fmt.Sprintf(":%d", c.Ports[0].ContainerPort) {
+				t.Errorf("got %+v, want the password, and the port of the container", cfg)
+			}
+			if least := time.Duration(pod.Grace-c.Lifecycle.PreStop.Sleep.Seconds) * time.Second; c.Lifecycle.PreStop.Sleep.Seconds == 0 || least < cfg.Server.ShutdownTimeout {
+				t.Errorf("it has %v to stop, and may need %v", least, cfg.Server.ShutdownTimeout)
+			}
+			if !exact.MatchString(c.Image) {
+				t.Errorf("the image %q is not pinned to a release", c.Image)
+			}
+		}
+	}
+	if containers != 1 {
+		t.Errorf("got %d containers, want one", containers)
+	}
+}
+
+// The unit calls commands that there are.
+func TestUnit(t *testing.T) {
+	data, err := os.ReadFile("../../configs/systemd/carillon.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := regexp.MustCompile(`(?m)^Exec\w+=/usr/local/bin/carillon (.*)$`).FindAllStringSubmatch(string(data), -1)
+	if len(calls) != 2 {
+		t.Fatalf("got %v, want a check and the server", calls)
+	}
+	for _, call := range calls {
+		var out strings.Builder
+		if code := command(t.Context(), append(strings.Fields(call[1]), "--help"), nil, &out, &out); code != exitOK {
+			t.Errorf("%s: got code %d, %s", call[1], code, out.String())
+		}
+	}
+	limit := regexp.MustCompile(`(?m)^TimeoutStopSec=(.*)$`).FindStringSubmatch(string(data))
+	cfg, err := loadConfig("../../configs/production.yaml", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err := time.ParseDuration(limit[1]); err != nil || d <= cfg.Server.ShutdownTimeout {
+		t.Errorf("it has %v to stop, %v, and may need %v", limit[1], err, cfg.Server.ShutdownTimeout)
 	}
 }
