@@ -1,7 +1,6 @@
 package kafka_test
 
 import (
-	"context"
 	"strings"
 	"testing"
 
@@ -12,29 +11,9 @@ import (
 	"github.com/carillonhq/carillon/broker/kafka"
 )
 
-// examine returns what is found, by check.
-func examine(t *testing.T, cfg kafka.Config) map[string]broker.Finding {
+func examine(t *testing.T, cfg kafka.Config) brokertest.Findings {
 	t.Helper()
-	d := open(t, cfg)
-	defer d.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), brokertest.Patience)
-	defer cancel()
-	found := map[string]broker.Finding{}
-	for _, f := range d.(broker.Inspector).Examine(ctx, "c") {
-		if f.Verdict > broker.Unknown && f.Advice == "" {
-			t.Errorf("%s: %q, without advice", f.Check, f.Text)
-		}
-		found[f.Check] = f
-	}
-	return found
-}
-
-func hold(t *testing.T, found map[string]broker.Finding, check string, want broker.Verdict, words string) {
-	t.Helper()
-	f := found[check]
-	if f.Verdict != want || !strings.Contains(f.Text+"; "+f.Advice, words) {
-		t.Errorf("%s: got %v, %q, %q; want %v with %q", check, f.Verdict, f.Text, f.Advice, want, words)
-	}
+	return brokertest.Examine(t, open(t, cfg), "c")
 }
 
 // A topic of ours is fine, one of somebody else's may not be.
@@ -42,12 +21,8 @@ func TestExamine(t *testing.T) {
 	addrs := brokers(t)
 	name := topic(t, addrs)
 	found := examine(t, kafka.Config{Brokers: addrs, Topic: name})
-	for check, f := range found {
-		if f.Verdict != broker.Fine {
-			t.Errorf("%s: got %v, %q, %q, want it fine", check, f.Verdict, f.Text, f.Advice)
-		}
-	}
-	hold(t, found, "topic", broker.Fine, name+": 8 partitions of 1 replica each, on 1 broker")
+	found.WantFine(t, 4)
+	found.Want(t, "topic", broker.Fine, name+": 8 partitions of 1 replica each, on 1 broker")
 
 	for _, c := range []struct {
 		settings map[string]string
@@ -70,7 +45,7 @@ func TestExamine(t *testing.T) {
 		if err := admin(t, addrs).CreateTopic(name, detail, false); err != nil {
 			t.Fatal(err)
 		}
-		hold(t, examine(t, kafka.Config{Brokers: addrs, Topic: name}), "settings", c.want, c.words)
+		examine(t, kafka.Config{Brokers: addrs, Topic: name}).Want(t, "settings", c.want, c.words)
 	}
 }
 
@@ -78,7 +53,7 @@ func TestExamine(t *testing.T) {
 func testExamine(t *testing.T, s *server) {
 	a := admin(t, []string{s.plain})
 	open(t, kafka.Config{Brokers: []string{s.plain}, Topic: "examined"}).Close()
-	as := func(user string) map[string]broker.Finding {
+	as := func(user string) brokertest.Findings {
 		return examine(t, kafka.Config{
 			Brokers: []string{s.sasl}, Topic: "examined",
 			SASL: kafka.SASL{User: user, Password: "correct-horse"},
@@ -105,8 +80,8 @@ func testExamine(t *testing.T, s *server) {
 		})
 	}
 	granted("none", "may not Read, nor Write the topic examined", sarama.AclOperationDescribe)
-	hold(t, as("none"), "permissions", broker.Failed, "--allow-principal User:none --topic examined --operation Read --operation Write")
-	hold(t, as("none"), "settings", broker.Unknown, "DescribeConfigs")
+	as("none").Want(t, "permissions", broker.Failed, "--allow-principal User:none --topic examined --operation Read --operation Write")
+	as("none").Want(t, "settings", broker.Unknown, "DescribeConfigs")
 	granted("writer", "may not Read the topic examined", sarama.AclOperationWrite)
 	granted("full", "may Read, Write and Describe", sarama.AclOperationRead, sarama.AclOperationWrite, sarama.AclOperationDescribe)
 }
