@@ -8,6 +8,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/broker/bridge"
@@ -24,7 +25,7 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &driver{cfg: &cfg, links: links.New()}
+	d := &driver{client: client, cfg: &cfg, links: links.New()}
 	// A user that may not ping may yet be allowed all that matters.
 	if err := reach(ctx, client); err != nil && missing(err) != "ping" {
 		return nil, errors.Join(cfg.explain(err), client.Close())
@@ -52,8 +53,9 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 // links.
 type driver struct {
 	broker.Driver
-	cfg   *Config
-	links *links.Links
+	client redis.UniversalClient
+	cfg    *Config
+	links  *links.Links
 
 	closeErr error // of client; set within the first Close of the bridge
 }

@@ -116,6 +116,7 @@ func TestSentinel(t *testing.T) {
 	open := func(t *testing.T, n int) []broker.Driver { return openAll(t, w.config(), n) }
 	t.Run("Contract", func(t *testing.T) { brokertest.Run(t, open) })
 	t.Run("Bus", func(t *testing.T) { brokertest.RunBus(t, open) })
+	t.Run("Examine", func(t *testing.T) { brokertest.Examine(t, openAll(t, w.config(), 1)[0], "test-c").WantFine(t, 7) })
 	t.Run("Errors", w.testErrors)
 	t.Run("Failover", w.testFailover)
 	t.Run("Frozen", func(t *testing.T) { testFrozen(t, w.config(), append(w.servers, w.watchers...)) })

@@ -125,6 +125,7 @@ func TestRedisCluster(t *testing.T) {
 	t.Run("Contract", func(t *testing.T) { brokertest.Run(t, open) })
 	t.Run("Bus", func(t *testing.T) { brokertest.RunBus(t, open) })
 	t.Run("Permissions", c.testPermissions)
+	t.Run("Examine", func(t *testing.T) { brokertest.Examine(t, openAll(t, c.config(), 1)[0], "test-c").WantFine(t, 7) })
 	t.Run("Errors", c.testErrors)
 	t.Run("Resharded", c.testResharded)
 	t.Run("PrimaryLost", c.testPrimaryLost)

@@ -130,8 +130,8 @@ type Reconnect struct {
 
 // Redis is what the driver "redis" needs.
 type Redis struct {
-	// URL is redis://[user:password@]host[:port][/database], or rediss:// for
-	// TLS, of what Mode says. REDIS_URL sets it too.
+	// URL is redis://[user:password@]host[:port][/database], or rediss:// to
+	// encrypt the connections. REDIS_URL sets it too.
 	// Default: "redis://localhost:6379/0".
 	URL string `koanf:"url" secret:"true"`
 
@@ -140,10 +140,9 @@ type Redis struct {
 	// Default: empty.
 	Password string `koanf:"password" secret:"true"`
 
-	// Mode is "standalone" (one Redis), "cluster" (a Redis Cluster, of which the
-	// URL names a node) or "sentinel" (a primary with replicas, whose Sentinels
-	// are asked; the URL names one of them, with the user and password of the
-	// primary). Default: "standalone".
+	// Mode is what is at the URL: "standalone" (one Redis), "cluster" (a node of
+	// a Redis Cluster) or "sentinel" (a Sentinel, which knows the primary; the
+	// user and password are those of the primary). Default: "standalone".
 	Mode string `koanf:"mode" oneof:"standalone cluster sentinel"`
 
 	// Addrs are host:port of further nodes of the Redis Cluster, or of further
@@ -164,13 +163,15 @@ type RedisSentinel struct {
 	// Default: empty.
 	Master string `koanf:"master"`
 
-	// User and Password are those of the Sentinels, where they want some.
-	// Default: none.
-	User     string `koanf:"user"`
+	// User is who the Sentinels know this node as, where they have users.
+	// Default: empty.
+	User string `koanf:"user"`
+
+	// Password is that of the Sentinels, where they want one. Default: empty.
 	Password string `koanf:"password" secret:"true"`
 }
 
-// RedisTLS is how to encrypt the connections of a URL with rediss://.
+// RedisTLS has the files for encrypted connections (rediss://).
 type RedisTLS struct {
 	// CAFile has the certificates, in PEM, of who may vouch for Redis.
 	// Default: empty, for those that the system trusts.

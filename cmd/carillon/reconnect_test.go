@@ -22,6 +22,11 @@ func unreachable(driver string) (cfg Config, reason string) {
 	return cfg, "127.0.0.1:1 does not accept connections: start"
 }
 
+// fixed never changes.
+func fixed(cfg Config, log *brokertest.Log) *reloader {
+	return newReloader(cfg, func() (Config, error) { return cfg, nil }, log.Logger())
+}
+
 // A broker that stays away ends the process, if that is what is configured.
 func TestExitWithoutBroker(t *testing.T) {
 	for _, driver := range []string{"redis", "rabbitmq", "kafka"} {
@@ -31,7 +36,7 @@ func TestExitWithoutBroker(t *testing.T) {
 			log := new(brokertest.Log)
 			ctx, cancel := context.WithTimeout(t.Context(), brokertest.Patience)
 			defer cancel()
-			err := run(ctx, cfg, log.Logger(), nil)
+			err := run(ctx, cfg, log.Logger(), fixed(cfg, log), nil)
 			if err == nil || ctx.Err() != nil {
 				t.Fatalf("got %v, %v, want an end by itself", err, ctx.Err())
 			}
@@ -55,7 +60,7 @@ func TestServeWithoutBroker(t *testing.T) {
 			log, ready, done := new(brokertest.Log), make(chan string, 1), make(chan error, 1)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			go func() { done <- run(ctx, cfg, log.Logger(), func(addr string) { ready <- addr }) }()
+			go func() { done <- run(ctx, cfg, log.Logger(), fixed(cfg, log), func(addr string) { ready <- addr }) }()
 			addr := <-ready
 			for end := time.Now().Add(brokertest.Patience); !strings.Contains(log.String(), "this node is degraded"); {
 				if time.Now().After(end) {
