@@ -162,7 +162,7 @@ func (s *server) launch(t *testing.T) {
 
 func (s *server) await(t *testing.T) {
 	t.Helper()
-	eventually(t, "rabbitmq-server answers", func() bool {
+	within(t, 2*time.Minute, "rabbitmq-server answers", func() bool { // it is slow to start on a busy machine
 		c, err := net.Dial("tcp", s.addr())
 		if err != nil {
 			return false
@@ -199,9 +199,14 @@ func (s *server) ctl(t *testing.T, args ...string) string {
 // eventually polls what cannot be waited for in another way.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
+	within(t, 2*brokertest.Patience, what, f)
+}
+
+func within(t *testing.T, patience time.Duration, what string, f func() bool) {
+	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(2 * brokertest.Patience)
+	timeout := time.After(patience)
 	for !f() {
 		select {
 		case <-tick.C:
