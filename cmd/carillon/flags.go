@@ -14,6 +14,7 @@ const usage = `Carillon is a Socket.IO-compatible real-time server whose nodes r
 
 Usage:
   carillon serve [flags]   run a node; carillon serve --help tells how to configure it
+  carillon token USER      print a token to try auth.mode jwt with; carillon token --help
   carillon version         tell what this binary was built from
   carillon help            print this text
 `
@@ -28,6 +29,8 @@ func command(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 	switch args[0] {
 	case "serve":
 		return serve(ctx, args[1:], environ, stdout, stderr)
+	case "token":
+		return token(args[1:], environ, stdout, stderr)
 	case "help", "--help", "-h":
 		fmt.Fprint(stdout, usage)
 		return exitOK
@@ -127,15 +130,8 @@ broker.redis, broker.rabbitmq and broker.kafka too. The files in configs/ explai
 every setting. Whatever is wrong is refused at the start.
 
 `)
-	fields := newSchema().fields
-	rows := (len(fields) + 1) / 2
-	for i := range rows {
-		left := fmt.Sprintf("  %-23s %v", fields[i].key, fields[i].initialText())
-		if i+rows < len(fields) {
-			right := fields[i+rows]
-			left = fmt.Sprintf("%-37s %-27s %v", left, right.key, right.initialText())
-		}
-		b.WriteString(strings.TrimRight(left, " ") + "\n")
+	for _, f := range newSchema().fields {
+		fmt.Fprintf(&b, "  %-38s %v\n", f.key, f.initialText())
 	}
 	return b.String()
 }
