@@ -31,6 +31,10 @@ type Config struct {
 type Options struct {
 	Logger *slog.Logger // receives what no caller can be told. Default: slog.Default().
 	Hooks  Hooks        // observe; a nil field is skipped
+
+	// Transport makes the calls to a JWKS URL and to a back end. Default: one
+	// like http.DefaultTransport.
+	Transport http.RoundTripper
 }
 
 // Hooks are called on the goroutine that does the work and must not block.

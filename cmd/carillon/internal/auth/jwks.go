@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,7 +148,7 @@ func (k *jwks) fetch() error {
 	// that the store had, or fails and leaves it.
 	_, err := jwkset.NewStorageFromHTTP(k.url, jwkset.HTTPClientStorageOptions{
 		Ctx:         ctx,
-		Client:      &http.Client{Transport: bounded{http.DefaultTransport}},
+		Client:      &http.Client{Transport: bounded{cmp.Or(k.opts.Transport, http.DefaultTransport)}},
 		HTTPTimeout: jwksTimeout,
 		Storage:     k.store,
 	})

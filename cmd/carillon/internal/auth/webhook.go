@@ -47,8 +47,12 @@ func newWebhook(cfg WebhookConfig, opts Options) (*webhook, error) {
 	if cfg.Secret == "" {
 		return nil, errors.New("auth.webhook.secret: expected one")
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = cfg.Concurrency
+	transport := opts.Transport
+	if transport == nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.MaxIdleConnsPerHost = cfg.Concurrency
+		transport = t
+	}
 	w := &webhook{
 		cfg:   cfg,
 		opts:  opts,
