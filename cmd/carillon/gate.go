@@ -58,26 +58,44 @@ func openGate(cfg Config, hooks gateHooks, logger *slog.Logger) (*gate, error) {
 	}
 	g.limits = limit.New(cfg.Limits.limits(), hooks.Limit)
 	g.halfOpen = front.NewHalfOpen(cfg.Limits.HalfOpen, hooks.HalfOpen)
-	if cfg.Auth.Mode == auth.None {
-		logger.Warn("no authentication: anyone can be anyone", "auth.mode", auth.None)
-	}
+	g.warnIfOpen()
 	return g, nil
 }
 
-// Reload takes what can change from cfg: auth and permissions with their keys,
-// limits on what clients do, origins, and the certificate. What cannot be used
-// is left as it was, and is in the error.
-func (g *gate) Reload(cfg Config) error {
-	err := g.auth.Reload(authConfig(cfg))
-	if err == nil { // the checks that follow look at both
-		g.cfg.Store(&cfg)
+// gateKeys are the settings, and the sections of them, that Reload takes.
+func gateKeys() []string {
+	return []string{
+		"auth", "permissions", "server.origins",
+		"limits.connections", "limits.connections_per_address", "limits.connections_per_user",
+		"limits.handshakes_per_second", "limits.handshakes_burst",
+		"limits.address_handshakes_per_second", "limits.address_handshakes_burst",
+		"limits.socket", "limits.user", "limits.half_open",
 	}
+}
+
+// Reload takes what can change from cfg, and reads keys and the certificate
+// anew. With an error nothing has changed, but perhaps the certificate.
+func (g *gate) Reload(cfg Config) error {
+	if g.certificate != nil {
+		if err := g.certificate.Reload(); err != nil {
+			return fmt.Errorf("server.tls: %w", err)
+		}
+	}
+	if err := g.auth.Reload(authConfig(cfg)); err != nil {
+		return err
+	}
+	g.cfg.Store(&cfg)
 	g.limits.Reload(cfg.Limits.limits())
 	g.halfOpen.SetMax(cfg.Limits.HalfOpen)
-	if g.certificate != nil {
-		err = errors.Join(err, g.certificate.Reload())
+	g.warnIfOpen()
+	return nil
+}
+
+// warnIfOpen tells who runs a node that lets everyone in.
+func (g *gate) warnIfOpen() {
+	if g.cfg.Load().Auth.Mode == auth.None {
+		g.logger.Warn("no authentication: anyone can be anyone", "auth.mode", auth.None)
 	}
-	return err
 }
 
 // Close ends what runs in the background.

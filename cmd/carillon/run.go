@@ -182,7 +182,7 @@ func socketOptions(cfg Server, cluster *adapter.Cluster, logger *slog.Logger) so
 		ConnectTimeout: cfg.ConnectTimeout,
 		// Clients choose which of those in cfg.Namespaces there are.
 		CleanupEmptyNamespaces: true,
-		Logger:         logger,
+		Logger:                 logger,
 	}
 	if len(cfg.CORS.Origins) > 0 {
 		opts.Engine.CORS = &engineio.CORS{Origins: cfg.CORS.Origins, Credentials: cfg.CORS.Credentials}
