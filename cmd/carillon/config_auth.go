@@ -40,7 +40,8 @@ type AuthJWT struct {
 	// any counts. Default: empty.
 	PublicKey string `koanf:"public_key"`
 
-	// KeyFile is a file with such keys. Default: empty.
+	// KeyFile is a file with such keys, which is read again when it changes.
+	// Default: empty.
 	KeyFile string `koanf:"key_file"`
 
 	// JWKSURL is an http or https URL that has public keys, as a JSON Web Key

@@ -101,3 +101,24 @@ func TestRefusedAuth(t *testing.T) {
 		})
 	}
 }
+
+// Whatever is wrong with them, secrets are never shown.
+func TestAuthSecretsAreNotShown(t *testing.T) {
+	for _, file := range []string{
+		"auth: {jwt: {secret: [s3cret]}}",
+		"auth: {jwt: {secret: {s3cret: 1}}}",
+		"auth: {webhook: {secret: [s3cret]}}",
+		"auth: {mode: webhook, webhook: {url: 'http://h', secret: s3cret}}",
+		"auth: {mode: webhook, webhook: {url: 'http://u:s3cret@h', secret: s3cret-s3cret-s3cret}}",
+		"auth: {mode: webhook, webhook: {url: 'http://u:s3cret%@h', secret: s3cret-s3cret-s3cret}}",
+		"auth: {mode: jwt, jwt: {algorithms: [HS256], secret: s3cret}}",
+		"auth: {mode: jwt, jwt: {algorithms: [RS256], public_key: s3cret}}",
+	} {
+		_, err := loadConfig(write(t, file), nil, nil)
+		if err == nil {
+			t.Errorf("%s: got nil, want it refused", file)
+		} else if strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: got %v", file, err)
+		}
+	}
+}

@@ -28,6 +28,8 @@ func withTokens(more ...string) []string {
 	return append([]string{
 		"CARILLON_AUTH__MODE=jwt", "CARILLON_AUTH__JWT__ALGORITHMS=HS256", "CARILLON_AUTH__JWT__SECRET=" + jwtSecret,
 		"CARILLON_AUTH__JWT__LEEWAY=0s", "CARILLON_AUTH__WARNING=2s", "CARILLON_SERVER__NAMESPACES=/team-*",
+		// Polls, which last longer, are exempt.
+		"CARILLON_LIMITS__HEADER_TIMEOUT=2s", "CARILLON_LIMITS__REQUEST_TIMEOUT=3s",
 	}, more...)
 }
 

@@ -93,9 +93,11 @@ func addrOf(hostport string) netip.Addr {
 // redact takes out of a handshake what nobody else should see: whoever fetches
 // sockets, on any node, is told their handshakes.
 func redact(h *socketio.Handshake, keepAuth bool) {
-	h.Header = h.Header.Clone() // which the client's other sockets share
 	for _, name := range []string{"Authorization", "Cookie", "Proxy-Authorization"} {
-		h.Header.Del(name)
+		if _, ok := h.Header[name]; ok {
+			h.Header = h.Header.Clone() // which the client's other sockets share
+			delete(h.Header, name)
+		}
 	}
 	if keepAuth {
 		return

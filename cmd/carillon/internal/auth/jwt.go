@@ -21,7 +21,7 @@ type JWTConfig struct {
 
 	Secret    string // for HS256, HS384 and HS512
 	PublicKey string // for the others: PEM, one key or several
-	KeyFile   string // the same in a file
+	KeyFile   string // the same in a file, which is read again when it changes
 
 	// JWKSURL has public keys too. They are fetched every JWKSRefresh, and when
 	// a token names a key that is not among them.

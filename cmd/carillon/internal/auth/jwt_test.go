@@ -303,6 +303,40 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// A file with keys is read again when it changes, and is not believed while it
+// is half written.
+func TestKeyFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, two := newEd(t), newEd(t)
+		file := filepath.Join(t.TempDir(), "keys.pem")
+		put := func(text string, second int64) {
+			t.Helper()
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(file, time.Unix(second, 0), time.Unix(second, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(one.PEM, 1)
+		a := open(t, auth.Config{Mode: auth.JWT, JWT: auth.JWTConfig{Algorithms: []string{"EdDSA"}, KeyFile: file}}, auth.Options{})
+		counts := func(p pair) bool {
+			_, err := a.Authenticate(t.Context(), shows(mint(t, signer(t, "EdDSA", "", p.Private), time.Minute, nil)))
+			return err == nil
+		}
+		put(two.PEM[:40], 2)
+		time.Sleep(5 * time.Second)
+		if !counts(one) || counts(two) {
+			t.Error("with half a file: want what was before")
+		}
+		put(two.PEM, 3)
+		time.Sleep(5 * time.Second)
+		if counts(one) || !counts(two) {
+			t.Error("with another file: want what it has")
+		}
+	})
+}
+
 func TestRefusedKeys(t *testing.T) {
 	rsa := newRSA(t)
 	for name, c := range map[string]struct{ text, part string }{

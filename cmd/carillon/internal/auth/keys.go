@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -25,30 +24,20 @@ var (
 type keys struct {
 	secret []byte
 	static []crypto.PublicKey
-	remote *jwks // nil: none
+	file   *keyFile // nil: none
+	remote *jwks    // nil: none
 }
 
 func newKeys(cfg JWTConfig, opts Options) (*keys, error) {
 	k := &keys{secret: []byte(cfg.Secret)}
-	add := func(where string, text []byte) error {
-		found, err := publicKeys(text)
-		if err != nil {
-			return fmt.Errorf("%s: %w", where, err)
-		}
-		k.static = append(k.static, found...)
-		return nil
-	}
+	var err error
 	if cfg.PublicKey != "" {
-		if err := add("auth.jwt.public_key", []byte(cfg.PublicKey)); err != nil {
-			return nil, err
+		if k.static, err = publicKeys([]byte(cfg.PublicKey)); err != nil {
+			return nil, fmt.Errorf("auth.jwt.public_key: %w", err)
 		}
 	}
 	if cfg.KeyFile != "" {
-		text, err := os.ReadFile(cfg.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("auth.jwt.key_file: %w", err)
-		}
-		if err := add("auth.jwt.key_file: "+cfg.KeyFile, text); err != nil {
+		if k.file, err = openKeyFile(cfg.KeyFile, opts.Logger); err != nil {
 			return nil, err
 		}
 	}
@@ -75,6 +64,9 @@ func (k *keys) of(ctx context.Context, token *jwt.Token) (any, error) {
 		return k.secret, nil
 	}
 	static := fitting(token.Method, k.static)
+	if k.file != nil {
+		static = append(static, fitting(token.Method, k.file.all())...)
+	}
 	if k.remote == nil {
 		if len(static) == 0 {
 			return nil, errNoKey
