@@ -22,6 +22,9 @@ import (
 	"github.com/carillonhq/carillon/transport/socketio/socketiotest"
 )
 
+// hasty has an instance not wait long for clients that do not poll any more.
+const hasty = "CARILLON_SERVER__SHUTDOWN_TIMEOUT=1s"
+
 // send opens a connection, writes, and returns the answer, read to its end.
 func send(t *testing.T, addr, request string) (*http.Response, string) {
 	t.Helper()
@@ -51,7 +54,7 @@ func withHeader(request, line string) string {
 // One client that connects too often or too much is told so, and others are not
 // disturbed: the addresses come from a proxy that is trusted.
 func TestConnectionLimits(t *testing.T) {
-	a := startInstance(t, "node-a",
+	a := startInstance(t, "node-a", hasty,
 		"CARILLON_SERVER__TRUSTED_PROXIES=127.0.0.1", "CARILLON_SERVER__CORS__ORIGINS=https://app.example.com",
 		"CARILLON_LIMITS__CONNECTIONS=5", "CARILLON_LIMITS__CONNECTIONS_PER_ADDRESS=3",
 		"CARILLON_LIMITS__CONNECTIONS_PER_USER=2", "CARILLON_LIMITS__ADDRESS_HANDSHAKES_PER_SECOND=1", "CARILLON_LIMITS__ADDRESS_HANDSHAKES_BURST=4")
@@ -141,7 +144,7 @@ func awaitFrame(c *socketiotest.Client, prefix string) string {
 
 // Web pages of other origins are refused, by WebSocket too.
 func TestCrossOrigin(t *testing.T) {
-	a := startInstance(t, "node-a", "CARILLON_SERVER__ORIGINS=https://app.example.com,https://*.example.org")
+	a := startInstance(t, "node-a", hasty, "CARILLON_SERVER__ORIGINS=https://app.example.com,https://*.example.org")
 	for origin, ok := range map[string]bool{
 		"": true, "Origin: https://app.example.com": true, "Origin: https://a.example.org": true, "Origin: http://x": true,
 		"Origin: https://evil.com": false, "Origin: null": false, "Origin: https://app.example.com.evil.com": false,
@@ -166,7 +169,7 @@ func TestCrossOrigin(t *testing.T) {
 // Odd paths and headers are answered with an error, or as what they mean, and
 // let nobody in who shows no token.
 func TestOddities(t *testing.T) {
-	a := startInstance(t, "node-a", withTokens()...)
+	a := startInstance(t, "node-a", withTokens(hasty)...)
 	token := tokenOf(t, withTokens(), "alice")
 	long := strings.Repeat("x", 40<<10)
 	for _, request := range []string{
