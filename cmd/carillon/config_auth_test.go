@@ -1,6 +1,7 @@
 package main
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -120,5 +121,20 @@ func TestAuthSecretsAreNotShown(t *testing.T) {
 		} else if strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: got %v", file, err)
 		}
+	}
+}
+
+// A list in a file takes the place of the default, also where it is shorter or
+// empty: what is closed must not stay open.
+func TestListsReplaceDefaults(t *testing.T) {
+	cfg, err := loadConfig(write(t, "permissions: {rooms: [], namespaces: [/a, /b]}\nauth: {webhook: {headers: [Cookie]}}\nserver: {origins: []}"), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := defaultConfig()
+	want.Permissions.Rooms, want.Permissions.Namespaces, want.Server.Origins = nil, []string{"/a", "/b"}, nil
+	want.Auth.Webhook.Headers = []string{"Cookie"}
+	if !reflect.DeepEqual(cfg, want) {
+		t.Errorf("got %+v, want %+v", cfg, want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -17,13 +18,18 @@ import (
 // once: the error has a line for every problem, which says where the value
 // was written, its key, and what was expected. It never shows a secret.
 func loadConfig(file string, environ []string, flags map[string]string) (Config, error) {
+	return load(file, environ, flags).config()
+}
+
+// load lays all sources over each other.
+func load(file string, environ []string, flags map[string]string) *loader {
 	l := newLoader()
 	if file != "" {
 		l.file(file)
 	}
-	l.environment(environ)
+	l.environment(l.fromFiles(environ))
 	l.flags(flags)
-	return l.config()
+	return l
 }
 
 // A loader lays one source over the other and collects what is wrong with them.
@@ -32,6 +38,7 @@ type loader struct {
 	merged   *koanf.Koanf
 	origins  map[string]origin // where each key that is set was set last
 	refused  map[string]bool   // keys with a problem: no second one is looked for
+	files    map[string]string // the file that a variable's value comes from
 	problems []error
 }
 
@@ -41,12 +48,14 @@ func newLoader() *loader {
 		merged:  koanf.New("."),
 		origins: map[string]origin{},
 		refused: map[string]bool{},
+		files:   map[string]string{},
 	}
 }
 
 // config is all that was added, over the defaults, or all that is wrong with it.
 func (l *loader) config() (Config, error) {
 	cfg := defaultConfig()
+	l.emptyLists("", reflect.ValueOf(&cfg).Elem())
 	if err := l.merged.Unmarshal("", &cfg); err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
@@ -55,6 +64,21 @@ func (l *loader) config() (Config, error) {
 		return Config{}, err
 	}
 	return cfg, nil
+}
+
+// emptyLists takes the defaults out of the lists that were set: what decodes
+// them would leave a default where the list is empty, and the end of a default
+// where it is short.
+func (l *loader) emptyLists(prefix string, section reflect.Value) {
+	for i := range section.NumField() {
+		key, field := joinKey(prefix, section.Type().Field(i).Tag.Get("koanf")), section.Field(i)
+		switch {
+		case field.Kind() == reflect.Struct:
+			l.emptyLists(key, field)
+		case field.Kind() == reflect.Slice && l.merged.Exists(key):
+			field.SetZero()
+		}
+	}
 }
 
 // An origin is where a value was written.

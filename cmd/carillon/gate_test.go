@@ -23,25 +23,25 @@ import (
 	"github.com/carillonhq/carillon/transport/socketio/socketiotest"
 )
 
-// told are the hooks of a gate that were called, in words.
-type told struct {
+// heard are the hooks of a gate that were called, in words.
+type heard struct {
 	mu  sync.Mutex
 	all []string
 }
 
-func (l *told) add(what string) {
+func (l *heard) add(what string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, what)
 }
 
-func (l *told) has(what string) bool {
+func (l *heard) has(what string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Contains(l.all, what)
 }
 
-func (l *told) hooks() gateHooks {
+func (l *heard) hooks() gateHooks {
 	return gateHooks{
 		Auth: auth.Hooks{
 			Accepted: func() { l.add("accepted") },
@@ -116,7 +116,7 @@ func codeOf(answer map[string]any) any {
 
 // Each refusal is counted.
 func TestGateHooks(t *testing.T) {
-	var l told
+	var l heard
 	cfg := withSecret()
 	cfg.Server.Origins = []string{"https://a"}
 	cfg.Limits.ConnectionsPerUser, cfg.Limits.HalfOpen = 1, 1

@@ -39,8 +39,8 @@ The client sends it as auth.token:
   io(url, { auth: { token: "…" } })
 `
 
-// token is the command of this name.
-func token(args, environ []string, stdout, stderr io.Writer) int {
+// printToken is the command token.
+func printToken(args, environ []string, stdout, stderr io.Writer) int {
 	flags := pflag.NewFlagSet("token", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard) // what it would print, misuse says in one line
 	flags.Usage = func() {}
