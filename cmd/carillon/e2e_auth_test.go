@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -207,4 +208,44 @@ func TestBackEndHangs(t *testing.T) {
 		_, answer := connect(t, a.url(), `{"ticket":"bob"}`)
 		return strings.HasPrefix(answer, "40{")
 	})
+}
+
+// TestKeysReload has a secret in a file change while the server runs.
+func TestKeysReload(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	put := func(secret string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	environ := []string{"CARILLON_AUTH__MODE=jwt", "CARILLON_AUTH__JWT__ALGORITHMS=HS256", "CARILLON_AUTH__JWT__SECRET_FILE=" + file}
+	put(jwtSecret)
+	a := startInstance(t, "node-a", environ...)
+	old := `{"token":"` + tokenOf(t, environ, "alice") + `"}`
+	alice := wantIn(t, a.url(), old, "alice")
+
+	reload := func() {
+		t.Helper()
+		if err := a.running.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("short") // is refused, and all stays
+	reload()
+	until(t, "the log says that it was refused", func() bool {
+		return strings.Contains(a.output(), "auth.jwt.secret: expected a secret of at least 32 bytes")
+	})
+	wantIn(t, a.url(), old, "alice")
+
+	put(strings.Repeat("n", 32))
+	next := `{"token":"` + tokenOf(t, environ, "bob") + `"}`
+	reload()
+	until(t, "the new secret counts", func() bool {
+		_, answer := connect(t, a.url(), next)
+		return strings.HasPrefix(answer, "40{")
+	})
+	wantOut(t, a.url(), old, "unauthorized")
+	alice.Send(`420["presence:list"]`) // who is in stays in
+	until(t, "alice is heard", func() bool { return strings.HasPrefix(alice.Read(), `430[{"ok":true`) })
 }
