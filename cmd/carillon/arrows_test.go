@@ -25,7 +25,13 @@ const module = "github.com/carillonhq/carillon"
 // it. Patterns are those of path.Match. Tests are exempt.
 var arrows = map[string][]string{
 	// cmd wires everything, and alone names the drivers.
-	"cmd/carillon": {"transport/socketio", "transport/socketio/admin", "transport/engineio", "adapter", "presence", "broker", "broker/memory", "broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka"},
+	"cmd/carillon": {"cmd/carillon/internal/*", "transport/socketio", "transport/socketio/admin", "transport/engineio", "adapter", "presence", "broker", "broker/memory", "broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka"},
+
+	// What the server has beside wiring knows nothing of ours, but a matcher.
+	"cmd/carillon/internal/auth":  {"cmd/carillon/internal/glob"},
+	"cmd/carillon/internal/front": {"cmd/carillon/internal/glob"},
+	"cmd/carillon/internal/glob":  {},
+	"cmd/carillon/internal/limit": {},
 
 	// Inside transport: socketio → engineio → websocket, polling → transport,
 	// and only socketio looks further down.
@@ -75,6 +81,10 @@ var homes = map[string][]string{
 	"go.yaml.in/yaml":               {"cmd/*"},
 	"golang.org/x/term":             {"cmd/*"},
 	"golang.org/x/crypto":           {"transport/socketio/admin"},
+	"github.com/golang-jwt/jwt":     {"cmd/carillon/internal/auth"},
+	"github.com/MicahParks":         {"cmd/carillon/internal/auth"},
+	"github.com/sony/gobreaker":     {"cmd/carillon/internal/auth"},
+	"golang.org/x/time":             {"cmd/carillon/internal/limit"},
 	"github.com/rogpeppe":           {}, // for tests
 	"github.com/klauspost/compress": {"broker", "broker/*"},
 }

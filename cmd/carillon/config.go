@@ -8,10 +8,13 @@ import "time"
 // environment. Durations are written as Go writes them ("1m30s"), sizes as a
 // number of bytes or with a unit ("1MB" is 1,000,000, "1MiB" is 1,048,576).
 type Config struct {
-	Server Server `koanf:"server"`
-	Broker Broker `koanf:"broker"`
-	Admin  Admin  `koanf:"admin"`
-	Log    Log    `koanf:"log"`
+	Server      Server      `koanf:"server"`
+	Auth        Auth        `koanf:"auth"`
+	Permissions Permissions `koanf:"permissions"`
+	Limits      Limits      `koanf:"limits"`
+	Broker      Broker      `koanf:"broker"`
+	Admin       Admin       `koanf:"admin"`
+	Log         Log         `koanf:"log"`
 }
 
 // Server is what clients see of this node.
@@ -60,6 +63,25 @@ type Server struct {
 	WriteTimeout time.Duration `koanf:"write_timeout"`
 
 	CORS CORS `koanf:"cors"`
+
+	// Origins are of the web pages that may connect at all, by WebSocket too:
+	// scheme://host[:port], in which "*" stands for any text. This server's own
+	// pages may, and what is no browser. Default: "*".
+	Origins []string `koanf:"origins"`
+
+	// Namespaces are patterns of the namespaces that exist beside "/": names in
+	// which "*" stands for any text. Default: none.
+	Namespaces []string `koanf:"namespaces"`
+
+	TLS ServerTLS `koanf:"tls"`
+
+	// TrustedProxies are the IP addresses, or networks such as 10.0.0.0/8, of
+	// the proxies and balancers that tell a client's address. Default: none.
+	TrustedProxies []string `koanf:"trusted_proxies"`
+
+	// ProxyHeader is where they tell it, "X-Forwarded-For" or "Forwarded". They
+	// must not pass on a client's own. Default: "X-Forwarded-For".
+	ProxyHeader string `koanf:"proxy_header" oneof:"X-Forwarded-For Forwarded"`
 
 	// Page serves a page to try the server from a browser, at "/".
 	// Default: true.
@@ -295,9 +317,14 @@ func defaultConfig() Config {
 			MaxPayload:      1_000_000,
 			MaxQueue:        1 << 20,
 			WriteTimeout:    10 * time.Second,
+			Origins:         []string{"*"},
+			ProxyHeader:     "X-Forwarded-For",
 			Page:            true,
 			ShutdownTimeout: 10 * time.Second,
 		},
+		Auth:        defaultAuth(),
+		Permissions: defaultPermissions(),
+		Limits:      defaultLimits(),
 		Broker: Broker{
 			Driver:    "memory",
 			Cluster:   "carillon",

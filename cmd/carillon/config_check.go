@@ -17,6 +17,9 @@ import (
 // contradict each other.
 func (l *loader) check(cfg Config) {
 	l.checkServer(cfg.Server)
+	l.checkFront(cfg.Server)
+	l.checkAuth(cfg.Auth)
+	l.checkLimits(cfg.Limits)
 	l.checkBroker(cfg.Broker)
 	l.checkAdmin(cfg.Admin)
 
@@ -39,9 +42,7 @@ func (l *loader) checkServer(s Server) {
 	l.unless(s.MaxPayload > 0 && s.MaxPayload <= broker.MaxBody, "server.max_payload",
 		"expected 1 to %v, which is what nodes can pass on, got %v", Size(broker.MaxBody), s.MaxPayload)
 	for _, o := range s.CORS.Origins {
-		scheme, host, ok := strings.Cut(o, "://")
-		l.unless(o == "*" || ok && scheme != "" && host != "" && !strings.ContainsAny(host, "/?# "),
-			"server.cors.origins", `expected "*" or scheme://host[:port] without a path, got %q`, o)
+		l.unless(originPattern(o), "server.cors.origins", `expected "*" or scheme://host[:port] without a path, got %q`, o)
 	}
 	if s.CORS.Credentials && slices.Contains(s.CORS.Origins, "*") {
 		l.clash("server.cors.credentials", true, "cannot go with", "cannot go with", "server.cors.origins", s.CORS.Origins)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -54,6 +55,7 @@ func newLoader() *loader {
 // config is all that was added, over the defaults, or all that is wrong with it.
 func (l *loader) config() (Config, error) {
 	cfg := defaultConfig()
+	l.emptyLists("", reflect.ValueOf(&cfg).Elem())
 	if err := l.merged.Unmarshal("", &cfg); err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
@@ -62,6 +64,21 @@ func (l *loader) config() (Config, error) {
 		return Config{}, err
 	}
 	return cfg, nil
+}
+
+// emptyLists takes the defaults out of the lists that were set: what decodes
+// them would leave a default where the list is empty, and the end of a default
+// where it is short.
+func (l *loader) emptyLists(prefix string, section reflect.Value) {
+	for i := range section.NumField() {
+		key, field := joinKey(prefix, section.Type().Field(i).Tag.Get("koanf")), section.Field(i)
+		switch {
+		case field.Kind() == reflect.Struct:
+			l.emptyLists(key, field)
+		case field.Kind() == reflect.Slice && l.merged.Exists(key):
+			field.SetZero()
+		}
+	}
 }
 
 // An origin is where a value was written.

@@ -17,6 +17,7 @@ Usage:
   carillon serve [flags]   run a node; carillon serve --help tells how to configure it
   carillon doctor [flags]  look whether the broker is fit for these settings, and tell what to change
   carillon config VERB     check and print settings, or a schema of the file
+  carillon token USER      print a token to try auth.mode jwt with; carillon token --help
   carillon version         tell what this binary was built from
   carillon help [COMMAND]  print this text, or that of a command, as COMMAND --help does
 
@@ -45,6 +46,8 @@ func command(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		return doctor(ctx, args[1:], environ, stdout, stderr)
 	case "config":
 		return configure(args[1:], environ, stdout, stderr)
+	case "token":
+		return printToken(args[1:], environ, stdout, stderr)
 	case "help", "--help", "-h":
 		switch {
 		case len(args) == 1:
@@ -202,7 +205,8 @@ Environment:
 
 Signals:
   SIGINT, SIGTERM   stop in an orderly way; a second one ends the process at once
-  SIGHUP            read the settings again: log.level changes, and the log says
+  SIGHUP            read the settings again: log.level, auth, permissions,
+                    server.origins and most of limits change, and the log says
                     which other changes need a restart
 
 Exit codes:
@@ -217,15 +221,8 @@ Examples:
 
 Every setting, and its default:
 `)
-	fields := newSchema().fields
-	rows := (len(fields) + 1) / 2
-	for i := range rows {
-		left := fmt.Sprintf("  %-23s %v", fields[i].key, fields[i].initialText())
-		if i+rows < len(fields) {
-			right := fields[i+rows]
-			left = fmt.Sprintf("%-37s %-27s %v", left, right.key, right.initialText())
-		}
-		b.WriteString(strings.TrimRight(left, " ") + "\n")
+	for _, f := range newSchema().fields {
+		fmt.Fprintf(&b, "  %-38s %v\n", f.key, f.initialText())
 	}
 	return b.String()
 }

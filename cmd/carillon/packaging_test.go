@@ -139,6 +139,9 @@ func TestProduction(t *testing.T) {
 	if cfg.Server.Page || cfg.Broker.Driver == "memory" || cfg.Log.Format != "json" {
 		t.Errorf("got %+v, want no page, a broker and logs for a collector", cfg)
 	}
+	if p := cfg.Permissions; cfg.Auth.Mode == "none" || len(p.Rooms) > 0 || p.Message || p.Broadcast || p.Presence {
+		t.Errorf("got auth.mode %s and %+v, want it closed", cfg.Auth.Mode, p)
+	}
 	for _, f := range fieldsOf(cfg) {
 		if _, set := l.origins[f.key]; !set || !f.secret {
 			continue

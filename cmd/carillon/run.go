@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/broker"
@@ -37,6 +36,12 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Server.Listen, err)
 	}
+	gate, err := openGate(cfg, gateHooks{}, logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer gate.Close()
+	reloads.takes(gate.Reload, gateKeys()...)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 
@@ -60,8 +65,10 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	tracker := presence.New(bus, presence.Options{})
 	defer func() { err = errors.Join(err, tracker.Close()) }()
 	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger})
-	io := socketio.New(socketOptions(cfg.Server, cluster, logger))
-	service := newService(io, bus, tracker, logger)
+	opts := socketOptions(cfg.Server, cluster, logger)
+	gate.guard(&opts.Engine)
+	io := socketio.New(opts)
+	service := newService(io, bus, tracker, gate, logger)
 	defer service.Close()
 	if cfg.Admin.Enabled {
 		a, err := admin.Instrument(io, adminOptions(cfg.Admin, bus.Self().Name, logger))
@@ -71,14 +78,9 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 		defer a.Close() // after io, so that browsers come back to another instance
 	}
 
-	server := &http.Server{
-		Handler:           handler(cfg.Server, io),
-		ReadHeaderTimeout: 10 * time.Second, // polls are long: nothing else is bounded here
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}
+	server := gate.server(handler(cfg.Server, io))
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }() // ends with Shutdown or Close below
+	go func() { served <- gate.serve(server, listener) }() // ends with Shutdown or Close below
 
 	logger.Info("serving", "addr", listener.Addr().String(), "node", bus.Self().Name, "broker", cfg.Broker.Driver)
 	if ready != nil {
@@ -189,7 +191,9 @@ func socketOptions(cfg Server, cluster *adapter.Cluster, logger *slog.Logger) so
 		},
 		Adapter:        cluster.Namespace,
 		ConnectTimeout: cfg.ConnectTimeout,
-		Logger:         logger,
+		// Clients choose which of those in cfg.Namespaces there are.
+		CleanupEmptyNamespaces: true,
+		Logger:                 logger,
 	}
 	if len(cfg.CORS.Origins) > 0 {
 		opts.Engine.CORS = &engineio.CORS{Origins: cfg.CORS.Origins, Credentials: cfg.CORS.Credentials}

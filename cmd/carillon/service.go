@@ -9,11 +9,11 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/broker"
+	"github.com/carillonhq/carillon/cmd/carillon/internal/auth"
+	"github.com/carillonhq/carillon/cmd/carillon/internal/glob"
 	"github.com/carillonhq/carillon/presence"
 	"github.com/carillonhq/carillon/transport/socketio"
 )
@@ -21,9 +21,11 @@ import (
 // service is what the server offers its clients: direct messages, rooms and
 // who is online.
 type service struct {
+	server *socketio.Server
 	io     *socketio.Namespace
 	users  *presence.Tracker
 	node   string
+	gate   *gate
 	logger *slog.Logger
 	link   *link
 	wg     sync.WaitGroup // acknowledgements that wait for other instances
@@ -32,27 +34,45 @@ type service struct {
 // answerTimeout bounds the wait for other instances' answers.
 const answerTimeout = 5 * time.Second
 
-// maxName bounds the names of users and rooms, in bytes.
-const maxName = 128
-
-func newService(io *socketio.Server, bus *broker.Bus, users *presence.Tracker, logger *slog.Logger) *service {
+func newService(io *socketio.Server, bus *broker.Bus, users *presence.Tracker, gate *gate, logger *slog.Logger) *service {
 	s := &service{
+		server: io,
 		io:     io.Of("/"),
 		users:  users,
 		node:   bus.Self().Name,
+		gate:   gate,
 		logger: logger,
 		link:   newLink(bus),
 	}
-	s.io.Use(s.identify)
-	s.io.OnConnect(s.connected)
-	s.io.OnDisconnect(s.disconnected)
-	s.io.Handle("message", s.message)
-	socketio.Reply(s.io, "room:join", s.joinRoom)
-	socketio.Reply(s.io, "room:leave", s.leaveRoom)
-	socketio.Reply(s.io, "room:message", s.roomMessage)
-	socketio.Reply(s.io, "presence:list", s.listPresence)
+	s.serve(s.io)
+	if names := gate.cfg.Load().Server.Namespaces; len(names) > 0 {
+		s.serve(io.OfFunc(func(_ context.Context, name string, _ *socketio.Handshake) bool {
+			return glob.MatchAny(names, name)
+		}))
+	}
 	users.Watch(s.presenceChanged)
 	return s
+}
+
+// serve registers what is offered in a namespace, or in all that a parent makes.
+func (s *service) serve(n interface {
+	socketio.Registrar
+	Use(func(context.Context, *socketio.Socket) error)
+	UseEvent(func(context.Context, *socketio.Socket, *socketio.Event) error)
+	OnConnect(func(context.Context, *socketio.Socket))
+	OnDisconnect(func(context.Context, *socketio.Socket, socketio.Reason))
+},
+) {
+	n.Use(s.identify)
+	n.UseEvent(s.permit)
+	n.OnConnect(s.connected)
+	n.OnDisconnect(s.disconnected)
+	n.Handle("message", s.message)
+	socketio.Reply(n, "room:join", s.joinRoom)
+	socketio.Reply(n, "room:leave", s.leaveRoom)
+	socketio.Reply(n, "room:message", s.roomMessage)
+	socketio.Reply(n, "presence:list", s.listPresence)
+	socketio.Reply(n, "auth:refresh", s.refresh)
 }
 
 // Close waits for what is still to be acknowledged.
@@ -66,67 +86,41 @@ func (s *service) Close() {
 func userRoom(user string) string  { return "user:" + user }
 func namedRoom(name string) string { return "room:" + name }
 
-// device is what a socket's data is.
-type device struct {
-	User string `json:"user"`
-}
+// presenceRoom has the sockets that are told who comes and goes.
+const presenceRoom = "presence"
 
-func userOf(s *socketio.Socket) string {
-	d, _ := s.Data().(device)
-	return d.User
-}
-
-// identify is a middleware that takes the user from the handshake.
-func (s *service) identify(_ context.Context, socket *socketio.Socket) error {
-	var auth struct {
-		User *string `json:"user"`
-	}
-	if a := socket.Handshake().Auth; !a.IsNull() && a.Decode(&auth) != nil {
-		return socketio.Errorf("invalid_user", "auth.user: a string expected")
-	}
-	user := "anonymous-" + strings.ToLower(rand.Text()[:8])
-	if auth.User != nil {
-		user = *auth.User
-		if err := checkName("auth.user", user); err != nil {
-			err.Code = "invalid_user"
-			return err
-		}
-	}
-	socket.SetData(device{User: user})
-	socket.Join(userRoom(user))
-	return nil
-}
+// nameOfRoom is the name by which clients know a room, if they do.
+func nameOfRoom(room string) (string, bool) { return strings.CutPrefix(room, namedRoom("")) }
 
 // checkName refuses what can't be the name of a user or room.
-func checkName(what, name string) *socketio.Error {
-	switch {
-	case name == "":
-		return socketio.Errorf("invalid", "%s: a name expected", what)
-	case len(name) > maxName:
-		return socketio.Errorf("invalid", "%s: longer than %d bytes", what, maxName)
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
-		return socketio.Errorf("invalid", "%s: holds characters that can't be printed", what)
+func checkName(what, name string) error {
+	if err := auth.CheckName(what, name); err != nil {
+		return publicAuth(err)
 	}
 	return nil
 }
 
 type session struct {
 	User     string `json:"user"`
+	Device   string `json:"device,omitempty"`
 	Instance string `json:"instance"`
 	ID       string `json:"id"`
 }
 
 func (s *service) connected(_ context.Context, socket *socketio.Socket) {
-	user := userOf(socket)
+	d := deviceOf(socket)
 	// First of all the client learns who it is.
-	if err := socket.Emit("session", session{User: user, Instance: s.node, ID: socket.ID()}); err != nil {
+	if err := socket.Emit("session", session{User: d.User, Device: d.Name, Instance: s.node, ID: socket.ID()}); err != nil {
 		s.logger.Debug("session not told", "socket", socket.ID(), "error", err)
 	}
-	s.users.Track(user, socket.ID())
+	d.lease.renew(d.identity.Expires)
+	s.users.Track(d.User, socket.ID())
 }
 
 func (s *service) disconnected(_ context.Context, socket *socketio.Socket, _ socketio.Reason) {
-	s.users.Untrack(userOf(socket), socket.ID())
+	d := deviceOf(socket)
+	d.lease.end()
+	s.users.Untrack(d.User, socket.ID())
 }
 
 // presenceChanged tells this instance's clients; every instance does.
@@ -138,8 +132,10 @@ func (s *service) presenceChanged(c presence.Change) {
 	user := struct {
 		User string `json:"user"`
 	}{c.User}
-	if err := s.io.Local().Emit(event, user); err != nil && !errors.Is(err, adapter.ErrClosed) {
-		s.logger.Error("presence not told", "error", err)
+	for _, n := range s.server.Namespaces() {
+		if err := n.Local().To(presenceRoom).Emit(event, user); err != nil && !errors.Is(err, adapter.ErrClosed) {
+			s.logger.Error("presence not told", "namespace", n.Name(), "error", err)
+		}
 	}
 }
 
@@ -180,7 +176,7 @@ func (s *service) message(_ context.Context, socket *socketio.Socket, e *socketi
 	}
 	m.Room = ""
 	out := newOutgoing(socket, m)
-	to := s.io.To(userRoom(m.To))
+	to := socket.Namespace().To(userRoom(m.To))
 	if !e.WantsAck() {
 		return public(to.Emit("message", out))
 	}
@@ -226,6 +222,9 @@ func (s *service) joinRoom(_ context.Context, socket *socketio.Socket, name stri
 	if err := checkName("room", name); err != nil {
 		return nil, err
 	}
+	if id := deviceOf(socket).identity; !id.MayJoin(name) {
+		return nil, s.forbidden("join", "not allowed to join the room %q", name)
+	}
 	socket.Join(namedRoom(name))
 	return roomAnswer{OK: true, Room: name}, nil
 }
@@ -248,7 +247,7 @@ func (s *service) roomMessage(_ context.Context, socket *socketio.Socket, m inco
 		return nil, socketio.Errorf("not_in_room", "join the room %q first", m.Room)
 	}
 	out := newOutgoing(socket, m)
-	if err := s.io.To(namedRoom(m.Room)).Emit("room:message", out); err != nil {
+	if err := socket.Namespace().To(namedRoom(m.Room)).Emit("room:message", out); err != nil {
 		return nil, public(err)
 	}
 	return struct {

@@ -38,12 +38,17 @@ func instance(t testing.TB, open opener, opts broker.Options) (url string, bus *
 	}
 	users := presence.New(bus, presence.Options{})
 	rooms := adapter.NewCluster(bus, adapter.Options{Logger: logger})
+	gate, err := openGate(defaultConfig(), gateHooks{}, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
 	io := socketio.New(socketOptions(defaultConfig().Server, rooms, logger))
-	service := newService(io, bus, users, logger)
+	service := newService(io, bus, users, gate, logger)
 	server := httptest.NewServer(io)
 	t.Cleanup(func() {
 		io.Close()
 		service.Close()
+		gate.Close()
 		server.Close()
 		users.Close()
 		bus.Close()

@@ -46,8 +46,14 @@ type Options struct {
 
 	// Allow is asked before a session is opened. An error refuses it; its
 	// text is told to the client as the message of code 4 ("Forbidden" if
-	// empty), with status 403, or 400 for a WebSocket. It may block.
+	// empty), with status 403, or 400 for a WebSocket, unless it is a *Refusal,
+	// which says its own. It may block.
 	Allow func(r *http.Request) error
+
+	// Admit is asked like Allow, behind it, and counts: release, if not nil,
+	// is called once when the session has ended, or when none came of the
+	// request after all. An error refuses it; a *Refusal says how.
+	Admit func(r *http.Request) (release func(), err error)
 
 	// NewID names a new session. The ID must not be guessable, as it is all
 	// that requests of the session show. A failure, or an ID that is in use,

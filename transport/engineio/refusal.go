@@ -1,9 +1,12 @@
 package engineio
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // A refusal is one of the errors of Engine.IO, as clients are told them.
@@ -12,6 +15,8 @@ type refusal struct {
 	Message string `json:"message"`
 	status  int    // of the answer, if it is not 400
 	context map[string]any
+
+	retryAfter time.Duration // if not 0
 }
 
 // with returns e with a context of keys and values.
@@ -28,14 +33,30 @@ func (e refusal) because(name string, context ...any) refusal {
 	return e.with(append([]any{"name", name}, context...)...)
 }
 
-// forbid is the answer to what Options.Allow refuses: its text, if there is
-// one, stands in the place of the message.
+// A Refusal is an error of Options.Allow or Admit that says how to answer: the
+// client is told code 4 with Message, as of any refusal, and what is between us
+// and the client sees the Status.
+type Refusal struct {
+	Status     int           // of HTTP, such as 429 or 503. Default: that of other errors.
+	Message    string        // Default: "Forbidden".
+	RetryAfter time.Duration // told in whole seconds, rounded up. Default: not said.
+}
+
+func (e *Refusal) Error() string { return e.Message }
+
+// forbid is the answer to what Options.Allow or Admit refuses: its text, if
+// there is one, stands in the place of the message.
 func forbid(err error) refusal {
 	text := err.Error()
 	if text == "" {
 		text = forbidden.Message
 	}
-	return forbidden.with("message", text)
+	e := forbidden.with("message", text)
+	if r, ok := errors.AsType[*Refusal](err); ok {
+		e.status = cmp.Or(r.Status, e.status)
+		e.retryAfter = r.RetryAfter
+	}
+	return e
 }
 
 // The codes and messages of Engine.IO.
@@ -70,6 +91,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e refusal) {
 	} else {
 		body, _ = json.Marshal(e) // an int and a string always encode
 		kind = "application/json"
+	}
+	if e.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((e.retryAfter+time.Second-1)/time.Second)))
 	}
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))

@@ -74,7 +74,18 @@ func (s *Server) first(w http.ResponseWriter, r *http.Request, name string, quer
 			return
 		}
 	}
-	s.handshake(w, r, query)
+	release := func() {}
+	if s.opts.Admit != nil {
+		f, err := s.opts.Admit(r)
+		if err != nil {
+			s.refuse(w, r, forbid(err))
+			return
+		}
+		if f != nil {
+			release = f
+		}
+	}
+	s.handshake(w, r, query, release)
 }
 
 // isUpgrade reports whether r asks for a WebSocket (RFC 6455, section 4.1).
@@ -116,16 +127,19 @@ func (s *Session) polling() (*polling.Conn, bool) {
 }
 
 // handshake opens a session. All that can be refused is refused before a
-// WebSocket is opened.
-func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Values) {
+// WebSocket is opened. It sees to the call of release.
+func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Values, release func()) {
 	id, err := s.opts.NewID(r)
 	if err != nil || id == "" {
+		release()
 		s.log.Warn("session ID not generated", "err", err)
 		s.refuse(w, r, badRequest.because("ID_GENERATION_ERROR", "error", err))
 		return
 	}
 	sess := newSession(s, id, handshakeOf(r), version(query))
+	sess.release = release
 	if e, ok := s.register(sess); !ok {
+		release()
 		s.refuse(w, r, e)
 		return
 	}
@@ -185,6 +199,7 @@ func (s *Server) begin(sess *Session, name string, conn interface {
 // cancel undoes register for a session that never began.
 func (s *Server) cancel(sess *Session) {
 	s.forget(sess)
+	sess.release()
 	s.wg.Done()
 }
 

@@ -45,6 +45,7 @@ type Session struct {
 	id        string
 	handshake *Handshake
 	protocol  int      // 3 or 4
+	release   func()   // what Options.Admit returned; called at the end
 	recv      Receiver // set, under mu, before anything is read
 
 	mu        sync.Mutex // guards the fields below

@@ -98,6 +98,7 @@ func (s *Session) gone(l *link, err error) {
 
 	defer s.srv.wg.Done()
 	s.srv.forget(s)
+	s.release()
 	if errors.Is(err, errEnded) {
 		err = nil // the echo of our own end
 	}

@@ -32,6 +32,18 @@ type Event struct {
 // WantsAck reports whether the client waits for an acknowledgement.
 func (e *Event) WantsAck() bool { return e.id != NoID }
 
+// Size returns the bytes of the arguments as they came, binary included.
+func (e *Event) Size() int {
+	n := 0
+	for _, a := range e.Args {
+		n += len(a.data)
+		for _, b := range a.attachments {
+			n += len(b)
+		}
+	}
+	return n
+}
+
 // Bind decodes the arguments into dst as Args.Bind does. Its error is for the
 // client: an *Error of code "invalid" that says which value is wrong.
 func (e *Event) Bind(dst ...any) error {
