@@ -62,7 +62,7 @@ func (b *Bus) due(now time.Time) (next time.Time) {
 			b.giveUp(p, func(uint64) bool { return true })
 			_, open = p.hole()
 		}
-		if !open && p.up || b.peers[p.ID] != p {
+		if !open && p.up || p.alien || b.peers[p.ID] != p {
 			continue
 		}
 		if p.leaving && p.up {

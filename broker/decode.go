@@ -29,7 +29,7 @@ func (d *decoder) decode(data []byte) (*envelope, error) {
 	if r.byte() != magic {
 		return nil, errMalformed
 	}
-	if v := r.byte(); v != version && !r.bad {
+	if e.version = r.byte(); (e.version < oldest || e.version > version) && !r.bad {
 		return nil, errVersion
 	}
 	e.flags = r.byte()
@@ -75,6 +75,8 @@ func (d *decoder) items(r *reader, seq *uint64, packed bool) {
 			d.hello(&item)
 		case kind == kindBeat:
 			e.beat = d.readBeat(&item, &d.beat[0])
+		case kind == kindAck && len(e.acks) == 0:
+			e.acks = d.readRefs(&item)
 		case kind == kindBye:
 			e.bye = d.readBeat(&item, &d.beat[1])
 		case kind == kindNak:
@@ -163,7 +165,11 @@ func (d *decoder) hello(r *reader) {
 	h.base = r.uvarint()
 	h.prev = r.uvarint()
 	name := r.take(r.length())
-	if len(name) > maxName || h.prev > h.base {
+	h.oldest, h.latest = 1, 1
+	if len(r.b) > 0 {
+		h.oldest, h.latest, h.caps = r.byte(), r.byte(), Capabilities(r.uvarint())
+	}
+	if len(name) > maxName || h.prev > h.base || h.oldest > h.latest {
 		r.bad = true
 	}
 	if !r.bad {

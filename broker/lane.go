@@ -98,6 +98,8 @@ func (l *lane) full() <-chan struct{} {
 // hand gives one item to whom it is for.
 func (b *Bus) hand(l *lane, it *item) {
 	switch {
+	case it.ev.Kind == NodeDraining: // which may stand between two parts of a message
+		b.tell(it.ev)
 	case it.ev.Kind != 0:
 		if ev := l.end(b); it.ev.Kind == NodeDown {
 			if ev.Kind != 0 {
@@ -120,7 +122,7 @@ func (b *Bus) hand(l *lane, it *item) {
 			b.dropped(DropNoHandler, len(it.msg.body))
 			return
 		}
-		b.guard("handler", func() { h(Message{From: it.from.Member, Body: it.msg.body}) })
+		b.guard("handler", func() { h(Message{From: it.from.member(), Body: it.msg.body}) })
 	}
 }
 

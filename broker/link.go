@@ -90,9 +90,24 @@ func (b *Bus) keepJoining() bool {
 		err := b.join(ctx)
 		cancel()
 		if err == nil {
+			b.linkHook(Link{Up: true})
 			return true
 		}
+		b.unjoined(n+1, err)
 		b.log.Debug("the broker is still unreachable", "try", n, "err", err)
+	}
+}
+
+// unjoined tells the hook that the broker was not reached before retry n.
+func (b *Bus) unjoined(n int, err error) {
+	if b.ctx.Err() == nil {
+		b.linkHook(Link{Attempt: n, Err: err})
+	}
+}
+
+func (b *Bus) linkHook(l Link) {
+	if b.opts.Hooks.Link != nil {
+		b.opts.Hooks.Link(l)
 	}
 }
 
@@ -114,7 +129,7 @@ func (b *Bus) publishLink(try int, err error) (say func()) {
 }
 
 // link follows one link through its outages. b.mu is held; what it returns,
-// the log, is to be called without.
+// the log and the hook, is to be called without.
 func (b *Bus) link(l Link) (say func()) {
 	log := b.log
 	if l.Role != "" {
@@ -133,7 +148,10 @@ func (b *Bus) link(l Link) (say func()) {
 				b.restored()
 			}
 		}
-		return func() { log.Info("broker is back") }
+		return func() {
+			b.linkHook(l)
+			log.Info("broker is back")
+		}
 	}
 
 	b.roles[l.Role] = true
@@ -146,6 +164,7 @@ func (b *Bus) link(l Link) (say func()) {
 		b.setState(b.linkState())
 	}
 	return func() {
+		b.linkHook(l)
 		if !down {
 			log.Warn("lost the broker", "err", l.Err)
 		}
