@@ -54,6 +54,11 @@ func (b *Bus) due(now time.Time) (next time.Time) {
 	}
 	next = b.nextBeat
 	for _, p := range b.peers {
+		if len(p.out.repair) > 0 {
+			if b.pump(p.out); !p.out.busy {
+				next = earlier(next, b.budget.when(now))
+			}
+		}
 		_, open := p.hole()
 		// While we are deaf, what is missing may be behind what we cannot hear;
 		// unless a reader waits for this very hole.

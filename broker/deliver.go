@@ -8,7 +8,7 @@ import (
 
 // pump starts emptying t if nothing does. b.mu is held.
 func (b *Bus) pump(t *topic) {
-	if t.busy || t.dead || b.driver == nil || b.ended || !t.waiting() {
+	if t.busy || t.dead || b.driver == nil || b.ended || !b.waits(t) {
 		return
 	}
 	t.busy = true
@@ -21,8 +21,11 @@ func (b *Bus) empty(t *topic) {
 	var batch []message
 	for {
 		b.mu.Lock()
-		if t.dead || !t.waiting() || b.ctx.Err() != nil {
+		if t.dead || !b.waits(t) || b.ctx.Err() != nil {
 			t.busy = false
+			if len(t.repair) > 0 {
+				b.look() // the clock goes on with it
+			}
 			b.busy--
 			if b.busy == 0 && b.idle != nil {
 				close(b.idle)
@@ -33,7 +36,7 @@ func (b *Bus) empty(t *topic) {
 		}
 		s := speech{hello: t.hello, beat: t.beat, bye: t.bye, nak: t.nak}
 		t.hello, t.beat, t.bye, t.nak = false, false, false, false
-		if len(t.repair) > 0 {
+		if len(t.repair) > 0 && b.budget.ready(time.Now()) {
 			s.repair = t.repair // ahead of what is new
 			t.repair = nil
 		} else {
@@ -260,6 +263,11 @@ func (b *Bus) published(t *topic, s *speech, e *envelope, size, try int, err err
 			b.wake = make(chan struct{})
 		}
 		return true, wait, b.wake
+	}
+	if len(s.repair) > 0 {
+		b.budget.spend(size)
+	} else {
+		b.budget.earn(size)
 	}
 	t.first = 0
 	now := b.uptime()

@@ -22,6 +22,8 @@ const (
 	HelloWant  = helloWant
 
 	HelloDraining = helloDraining
+	RepairRate    = repairRate
+	RepairBurst   = repairBurst
 )
 
 func NewMsg(flags byte, seq, prev, id uint64, channel string, refs []Ref, body string) Msg {
