@@ -152,3 +152,15 @@ func (p *Packer) Pack(items []byte) bool {
 func PackedItem(block []byte) []byte {
 	return append(binary.AppendUvarint([]byte{kindPacked}, uint64(len(block))), block...)
 }
+
+// Queued returns the bytes in the lanes of the peers.
+func (b *Bus) Queued() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.peers {
+		p.lane.mu.Lock()
+		n += p.lane.bytes
+		p.lane.mu.Unlock()
+	}
+	return n
+}

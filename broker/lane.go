@@ -63,10 +63,11 @@ func (b *Bus) run(l *lane) {
 		}
 		l.mu.Unlock()
 		for i := range batch {
+			size := batch[i].size() // before a long message is put together in it
 			if b.ctx.Err() == nil {
 				b.hand(l, &batch[i])
 			}
-			l.took(batch[i].size())
+			l.took(size)
 		}
 		clear(batch)
 	}
