@@ -29,6 +29,9 @@ type Bus struct {
 	wg     sync.WaitGroup
 	flight chan struct{} // a place for each publish under way
 	kick   chan struct{} // tells the clock to look again
+
+	batches sync.Pool // of *[]item, empty: what a lane has that is not idle
+
 	closed chan struct{} // Close is done
 
 	namesake   atomic.Bool // two nodes with one name were reported
@@ -126,7 +129,7 @@ func (b *Bus) Drain() {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.push(&b.lane, item{ev: Event{Kind: NodeDraining, Node: b.Self()}})
+	b.push(&b.lane, item{ev: &Event{Kind: NodeDraining, Node: b.Self()}})
 	b.all.beat = true
 	b.pump(b.all)
 }

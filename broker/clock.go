@@ -98,7 +98,7 @@ func (b *Bus) tick(now time.Time) {
 
 	if up := b.uptime(); !b.frozen && (late || up-min(b.echo, up) > uint64((echoBeats*h).Milliseconds())) {
 		b.frozen = true
-		b.push(&b.lane, item{ev: Event{Kind: Frozen, Node: b.self}})
+		b.push(&b.lane, item{ev: &Event{Kind: Frozen, Node: b.self}})
 	}
 	b.all.beat = true
 	b.pump(b.all)

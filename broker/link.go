@@ -204,7 +204,7 @@ func (b *Bus) setState(s State) {
 		return
 	}
 	b.state = s
-	b.push(&b.lane, item{ev: Event{Kind: StateChanged, Node: b.self, State: s}})
+	b.push(&b.lane, item{ev: &Event{Kind: StateChanged, Node: b.self, State: s}})
 }
 
 // publishWait is the wait after try failed. A link that is known to be down

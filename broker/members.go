@@ -157,7 +157,7 @@ func (b *Bus) greeted(p *peer, h *hello) {
 		}
 		p.up = true
 		b.shorts[p.ID.Short()] = p
-		b.push(p.lane, item{from: p, ev: Event{Kind: NodeUp, Node: p.member()}})
+		b.push(p.lane, item{from: p, ev: &Event{Kind: NodeUp, Node: p.member()}})
 	}
 	if !p.known {
 		p.known, p.cur = true, h.base
@@ -169,7 +169,7 @@ func (b *Bus) greeted(p *peer, h *hello) {
 // drains notes that p is about to leave. b.mu is held.
 func (b *Bus) drains(p *peer) {
 	if !p.draining.Swap(true) && p.up {
-		b.push(p.lane, item{from: p, ev: Event{Kind: NodeDraining, Node: p.member()}})
+		b.push(p.lane, item{from: p, ev: &Event{Kind: NodeDraining, Node: p.member()}})
 	}
 }
 
@@ -195,7 +195,7 @@ func (b *Bus) retire(p *peer, heir NodeID) {
 	p.leaving = false
 	if p.up {
 		b.giveUp(p, func(uint64) bool { return true })
-		b.push(p.lane, item{from: p, ev: Event{Kind: NodeDown, Node: p.member()}})
+		b.push(p.lane, item{from: p, ev: &Event{Kind: NodeDown, Node: p.member()}})
 		p.up = false
 		delete(b.shorts, p.ID.Short())
 	}
@@ -224,7 +224,7 @@ func (b *Bus) echoed(e *envelope) (lag time.Duration, ours bool) {
 	b.echo = max(b.echo, e.age)
 	if h := uint64(b.opts.Heartbeat.Milliseconds()); b.frozen && 2*(up-b.echo) < 3*h {
 		b.frozen = false
-		b.push(&b.lane, item{ev: Event{Kind: Thawed, Node: b.self}})
+		b.push(&b.lane, item{ev: &Event{Kind: Thawed, Node: b.self}})
 		b.amnesty()
 	}
 	return time.Duration(up-e.age) * time.Millisecond, true

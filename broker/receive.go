@@ -331,7 +331,7 @@ func (b *Bus) gap(p *peer, to uint64) {
 	if to <= p.cur {
 		return
 	}
-	b.push(p.lane, item{from: p, ev: Event{Kind: Gap, Node: p.member(), From: p.cur, To: to}})
+	b.push(p.lane, item{from: p, ev: &Event{Kind: Gap, Node: p.member(), From: p.cur, To: to}})
 	p.cur = to
 }
 
