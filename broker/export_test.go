@@ -92,7 +92,7 @@ func (b *Bus) Pending() int {
 
 // Inject is as if the driver had brought data.
 func (b *Bus) Inject(direct bool, data []byte) {
-	b.receive(&decoder{tag: b.tag}, direct, data)
+	b.receive(&decoder{tag: b.tag, self: b.self.ID}, direct, data)
 }
 
 // NewDecoder returns a decoder that is used again and again.

@@ -44,7 +44,7 @@ func (b *Bus) join(ctx context.Context) error {
 		if direct {
 			topic = b.topicNode + b.self.ID.String()
 		}
-		dec := &decoder{tag: b.tag}
+		dec := &decoder{tag: b.tag, self: b.self.ID}
 		if _, err := d.Subscribe(ctx, topic, func(data []byte) { b.receive(dec, direct, data) }); err != nil {
 			return errors.Join(err, d.Close())
 		}
