@@ -162,7 +162,7 @@ func (s *server) launch(t *testing.T) {
 
 func (s *server) await(t *testing.T) {
 	t.Helper()
-	eventually(t, "rabbitmq-server answers", func() bool {
+	eventuallyIn(t, 2*time.Minute, "rabbitmq-server answers", func() bool { // 8 s, if nothing else is to be done
 		c, err := net.Dial("tcp", s.addr())
 		if err != nil {
 			return false
@@ -199,9 +199,14 @@ func (s *server) ctl(t *testing.T, args ...string) string {
 // eventually polls what cannot be waited for in another way.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
+	eventuallyIn(t, 2*brokertest.Patience, what, f)
+}
+
+func eventuallyIn(t *testing.T, limit time.Duration, what string, f func() bool) {
+	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(2 * brokertest.Patience)
+	timeout := time.After(limit)
 	for !f() {
 		select {
 		case <-tick.C:
