@@ -3,6 +3,7 @@ package broker_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -166,9 +167,12 @@ func TestMeasures(t *testing.T) {
 func TestRepairBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := memory.NewHub()
+		var mu sync.Mutex // guards these two
 		sent, begin := 0, time.Now()
 		x := start(t, hub, "x", broker.Options{Compression: broker.Compression{Off: true}, Hooks: broker.Hooks{
 			Repair: func(_ broker.Member, _, bytes int) {
+				mu.Lock()
+				defer mu.Unlock()
 				sent += bytes
 				if most := broker.RepairBurst + broker.RepairRate*time.Since(begin).Seconds() + 64<<10; float64(sent) > most {
 					t.Errorf("%d bytes of repair after %v", sent, time.Since(begin))
@@ -179,22 +183,26 @@ func TestRepairBudget(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		y.take()
 		y.faults.set(func(f *faults) { f.deaf = true })
-		const n = 20 << 10
+		const n = 12 << 10
 		for range n {
 			ok(t, x.Broadcast("a", make([]byte, 1<<10)))
 		}
 		synctest.Wait()
 		y.faults.set(func(f *faults) { f.deaf = false })
+		mu.Lock()
 		begin = time.Now()
+		mu.Unlock()
 		time.Sleep(2 * time.Second)
 		if got := len(y.take()); got == 0 || got == n {
 			t.Errorf("%d messages were repaired at once, want a part of them", got)
 		}
 		time.Sleep(8 * time.Second)
 		y.take()
+		mu.Lock()
 		if sent != n<<10 {
 			t.Errorf("%d bytes were repaired, want %d", sent, n<<10)
 		}
+		mu.Unlock()
 		equal(t, y.take())
 		ok(t, x.Broadcast("a", []byte("new")))
 		equal(t, y.take(), "x: new")
