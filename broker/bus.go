@@ -29,9 +29,14 @@ type Bus struct {
 	wg     sync.WaitGroup
 	flight chan struct{} // a place for each publish under way
 	kick   chan struct{} // tells the clock to look again
+
+	batches sync.Pool // of *[]item, empty: what a lane has that is not idle
+
 	closed chan struct{} // Close is done
 
-	namesake   atomic.Bool  // two nodes with one name were reported
+	namesake   atomic.Bool // two nodes with one name were reported
+	stranger   atomic.Bool // so was one with which no version is shared
+	draining   atomic.Bool
 	assembling atomic.Int64 // bytes of unfinished messages
 
 	reg        sync.RWMutex // guards these three:
@@ -73,7 +78,7 @@ func Open(ctx context.Context, open func(context.Context) (Driver, error), opts 
 		return nil, err
 	}
 	b := &Bus{
-		self:       Member{id, opts.Node},
+		self:       Member{ID: id, Name: opts.Node, Protocol: version, Caps: ownCaps | opts.Capabilities},
 		opts:       opts,
 		log:        opts.Logger.With("node", opts.Node),
 		tag:        clusterTag(opts.Cluster),
@@ -92,6 +97,7 @@ func Open(ctx context.Context, open func(context.Context) (Driver, error), opts 
 	b.all = &topic{name: b.topicAll, packer: packer{off: opts.Compression.Off}}
 	b.refs = make(map[uint32]uint64)
 	b.peers = make(map[NodeID]*peer)
+	b.shorts = make(map[string]*peer)
 	b.tombs = make(map[NodeID]*tomb)
 	b.pending = make(map[uint64]*Gather)
 	b.roles = make(map[string]bool)
@@ -99,6 +105,7 @@ func Open(ctx context.Context, open func(context.Context) (Driver, error), opts 
 
 	err := b.join(ctx)
 	if err != nil {
+		b.unjoined(1, err)
 		b.log.Warn("the broker is unreachable, this node is local-only until it appears", "err", err)
 	}
 	b.wg.Go(func() { b.keepTime(err != nil) }) // ends with b.ctx
@@ -106,7 +113,26 @@ func Open(ctx context.Context, open func(context.Context) (Driver, error), opts 
 }
 
 // Self returns this node.
-func (b *Bus) Self() Member { return b.self }
+func (b *Bus) Self() Member {
+	m := b.self
+	m.Draining = b.draining.Load()
+	return m
+}
+
+// Drain tells the other nodes that this one is about to leave, so that they
+// give it nothing new to do: they hear NodeDraining, and see it in
+// Member.Draining. All else goes on as before, up to Close. It does not wait,
+// and there is no way back.
+func (b *Bus) Drain() {
+	if b.draining.Swap(true) {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.push(&b.lane, item{ev: &Event{Kind: NodeDraining, Node: b.Self()}})
+	b.all.beat = true
+	b.pump(b.all)
+}
 
 // Members returns the other nodes that are up, sorted by name, then by ID.
 func (b *Bus) Members() []Member {
@@ -115,7 +141,7 @@ func (b *Bus) Members() []Member {
 	var ms []Member
 	for _, p := range b.peers {
 		if p.up {
-			ms = append(ms, p.Member)
+			ms = append(ms, p.member())
 		}
 	}
 	slices.SortFunc(ms, compareMembers)
@@ -125,14 +151,12 @@ func (b *Bus) Members() []Member {
 // Lookup finds the node that is up, or this one, by its NodeID.Short.
 func (b *Bus) Lookup(short string) (Member, bool) {
 	if short == b.self.ID.Short() {
-		return b.self, true
+		return b.Self(), true
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for id, p := range b.peers {
-		if p.up && id.Short() == short {
-			return p.Member, true
-		}
+	if p := b.shorts[short]; p != nil {
+		return p.member(), true
 	}
 	return Member{}, false
 }

@@ -164,6 +164,7 @@ func TestBrokerAppearsLate(t *testing.T) {
 		x.take()
 		var tries int
 		var mu sync.Mutex
+		var links []broker.Link
 		begin := time.Now()
 		b, err := broker.Open(t.Context(), func(ctx context.Context) (broker.Driver, error) {
 			mu.Lock()
@@ -172,7 +173,7 @@ func TestBrokerAppearsLate(t *testing.T) {
 				return nil, errAway
 			}
 			return hub.Driver(), nil
-		}, broker.Options{Node: "y", Logger: silent})
+		}, broker.Options{Node: "y", Logger: silent, Hooks: broker.Hooks{Link: func(l broker.Link) { links = append(links, l) }}})
 		ok(t, err)
 		y := &node{Bus: b}
 		y.listen()
@@ -192,6 +193,11 @@ func TestBrokerAppearsLate(t *testing.T) {
 			t.Errorf("joined after %v, want 15s", took)
 		}
 		told := y.take()
+		for i, l := range links {
+			if want := i == 13; l.Up != want || !want && (l.Attempt != i+1 || l.Err != errAway) {
+				t.Errorf("the hook was told %+v at %d", l, i)
+			}
+		}
 		slices.Sort(told) // what it hears of itself and of x may cross
 		equal(t, told, "state degraded", "state up", "x up")
 		equal(t, x.take(), "y up")
@@ -445,7 +451,7 @@ func TestPanics(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, o := range []broker.Options{{Cluster: "a b"}, {Cluster: strings.Repeat("c", 65)}, {Node: strings.Repeat("n", 256)}} {
+	for _, o := range []broker.Options{{Cluster: "a b"}, {Cluster: strings.Repeat("c", 65)}, {Node: strings.Repeat("n", 256)}, {Capabilities: 1 << 31}} {
 		if _, err := broker.Open(t.Context(), memory.Open, o); err == nil {
 			t.Errorf("%v was accepted", o)
 		}

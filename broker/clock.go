@@ -54,6 +54,11 @@ func (b *Bus) due(now time.Time) (next time.Time) {
 	}
 	next = b.nextBeat
 	for _, p := range b.peers {
+		if len(p.out.repair) > 0 {
+			if b.pump(p.out); !p.out.busy {
+				next = earlier(next, b.budget.when(now))
+			}
+		}
 		_, open := p.hole()
 		// While we are deaf, what is missing may be behind what we cannot hear;
 		// unless a reader waits for this very hole.
@@ -62,7 +67,7 @@ func (b *Bus) due(now time.Time) (next time.Time) {
 			b.giveUp(p, func(uint64) bool { return true })
 			_, open = p.hole()
 		}
-		if !open && p.up || b.peers[p.ID] != p {
+		if !open && p.up || p.alien || b.peers[p.ID] != p {
 			continue
 		}
 		if p.leaving && p.up {
@@ -93,7 +98,7 @@ func (b *Bus) tick(now time.Time) {
 
 	if up := b.uptime(); !b.frozen && (late || up-min(b.echo, up) > uint64((echoBeats*h).Milliseconds())) {
 		b.frozen = true
-		b.push(&b.lane, item{ev: Event{Kind: Frozen, Node: b.self}})
+		b.push(&b.lane, item{ev: &Event{Kind: Frozen, Node: b.self}})
 	}
 	b.all.beat = true
 	b.pump(b.all)

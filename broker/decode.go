@@ -12,14 +12,16 @@ type decoder struct {
 	refs []ref
 	beat [2]beat
 	tag  uint32
+	self NodeID // of whose envelopes the header is enough
 
 	numbers []uint64
 
 	names map[string]string // channels seen, to not allocate them again
 }
 
-// decode checks all of data before it returns any of it. What it returns is
-// valid until the next call, but for bodies and strings.
+// decode checks all of data before it returns any of it, unless it is this
+// node's own. What it returns is valid until the next call, but for bodies and
+// strings.
 func (d *decoder) decode(data []byte) (*envelope, error) {
 	e := &d.env
 	*e = envelope{hellos: e.hellos[:0], messages: e.messages[:0], asks: e.asks[:0], spans: e.spans[:0]}
@@ -29,7 +31,7 @@ func (d *decoder) decode(data []byte) (*envelope, error) {
 	if r.byte() != magic {
 		return nil, errMalformed
 	}
-	if v := r.byte(); v != version && !r.bad {
+	if e.version = r.byte(); (e.version < oldest || e.version > version) && !r.bad {
 		return nil, errVersion
 	}
 	e.flags = r.byte()
@@ -43,6 +45,9 @@ func (d *decoder) decode(data []byte) (*envelope, error) {
 	}
 	if tag != d.tag {
 		return nil, errForeign
+	}
+	if e.sender == d.self {
+		return e, nil
 	}
 
 	var seq uint64 // of the message before
@@ -75,6 +80,8 @@ func (d *decoder) items(r *reader, seq *uint64, packed bool) {
 			d.hello(&item)
 		case kind == kindBeat:
 			e.beat = d.readBeat(&item, &d.beat[0])
+		case kind == kindAck && len(e.acks) == 0:
+			e.acks = d.readRefs(&item)
 		case kind == kindBye:
 			e.bye = d.readBeat(&item, &d.beat[1])
 		case kind == kindNak:
@@ -163,7 +170,11 @@ func (d *decoder) hello(r *reader) {
 	h.base = r.uvarint()
 	h.prev = r.uvarint()
 	name := r.take(r.length())
-	if len(name) > maxName || h.prev > h.base {
+	h.oldest, h.latest = 1, 1
+	if len(r.b) > 0 {
+		h.oldest, h.latest, h.caps = r.byte(), r.byte(), Capabilities(r.uvarint())
+	}
+	if len(name) > maxName || h.prev > h.base || h.oldest > h.latest {
 		r.bad = true
 	}
 	if !r.bad {

@@ -8,7 +8,7 @@ import (
 
 // pump starts emptying t if nothing does. b.mu is held.
 func (b *Bus) pump(t *topic) {
-	if t.busy || t.dead || b.driver == nil || b.ended || !t.waiting() {
+	if t.busy || t.dead || b.driver == nil || b.ended || !b.waits(t) {
 		return
 	}
 	t.busy = true
@@ -21,8 +21,11 @@ func (b *Bus) empty(t *topic) {
 	var batch []message
 	for {
 		b.mu.Lock()
-		if t.dead || !t.waiting() || b.ctx.Err() != nil {
+		if t.dead || !b.waits(t) || b.ctx.Err() != nil {
 			t.busy = false
+			if len(t.repair) > 0 {
+				b.look() // the clock goes on with it
+			}
 			b.busy--
 			if b.busy == 0 && b.idle != nil {
 				close(b.idle)
@@ -33,7 +36,7 @@ func (b *Bus) empty(t *topic) {
 		}
 		s := speech{hello: t.hello, beat: t.beat, bye: t.bye, nak: t.nak}
 		t.hello, t.beat, t.bye, t.nak = false, false, false, false
-		if len(t.repair) > 0 {
+		if len(t.repair) > 0 && b.budget.ready(time.Now()) {
 			s.repair = t.repair // ahead of what is new
 			t.repair = nil
 		} else {
@@ -124,8 +127,8 @@ func (b *Bus) deliver(t *topic, s *speech, buf []byte) []byte {
 // head fills in what an envelope to t says besides its messages. b.mu is held.
 func (b *Bus) head(e *envelope, t *topic, s *speech) {
 	b.pn++
-	e.header = header{sender: b.self.ID, pn: b.pn, age: b.uptime(), left: b.left()}
-	e.hellos, e.beat, e.bye, e.asks = e.hellos[:0], nil, nil, e.asks[:0]
+	e.header = header{version: b.speaks(t, s.hello), sender: b.self.ID, pn: b.pn, age: b.uptime(), left: b.left()}
+	e.hellos, e.beat, e.acks, e.bye, e.asks = e.hellos[:0], nil, e.acks[:0], nil, e.asks[:0]
 	if s.hello {
 		h := b.greeting()
 		if p := t.peer; p != nil {
@@ -148,22 +151,63 @@ func (b *Bus) head(e *envelope, t *topic, s *speech) {
 			room -= e.messages[i].wireBound()
 		}
 		if s.beat {
-			e.beat = b.pulse(room / 2)
+			e.beat = b.pulse(room / 3)
+			e.acks = b.acks(e.acks, room/3)
 		}
 		if s.bye {
-			e.bye = b.pulse(room / 2)
+			e.bye = b.pulse(room / 3)
 		}
 	}
 }
 
-// fixedBound is what an envelope has at most besides messages and beats.
+// fixedBound is what an envelope has at most besides messages, beats and acks.
 const fixedBound = 2 << 10
 
 // reserve is what an envelope needs at most besides its messages. b.mu is held.
-func (b *Bus) reserve() int { return fixedBound + 2*min(refBound*len(b.peers), b.limit/8) }
+func (b *Bus) reserve() int { return fixedBound + 3*min(refBound*len(b.peers), b.limit/12) }
 
 // greeting returns a hello to everybody.
-func (b *Bus) greeting() hello { return hello{name: b.self.Name} }
+func (b *Bus) greeting() hello {
+	h := hello{name: b.self.Name, oldest: oldest, latest: version, caps: b.self.Caps}
+	if b.draining.Load() {
+		h.flags = helloDraining
+	}
+	return h
+}
+
+// speaks returns the version of the protocol in which to speak to a topic: one
+// that all who listen understand. b.mu is held.
+func (b *Bus) speaks(t *topic, hello bool) uint8 {
+	if p := t.peer; p != nil {
+		return max(p.Protocol, oldest)
+	}
+	if hello {
+		return oldest // whoever listens
+	}
+	v := uint8(version)
+	for _, p := range b.peers {
+		v = min(v, max(p.Protocol, oldest))
+	}
+	return v
+}
+
+// acks appends what has come from others, in at most room bytes, if anybody
+// wants to know. b.mu is held.
+func (b *Bus) acks(acks []ref, room int) []ref {
+	read := false
+	for _, p := range b.peers {
+		read = read || p.Caps&CapAck != 0
+	}
+	if !read {
+		return acks
+	}
+	for _, p := range b.peers {
+		if p.up && p.known && len(acks) < room/refBound {
+			acks = append(acks, ref{p.ref, p.cur})
+		}
+	}
+	return acks
+}
 
 // left returns the number up to which the broker has everything. b.mu is held.
 func (b *Bus) left() uint64 {
@@ -188,6 +232,9 @@ func (t *topic) left(n uint64) uint64 {
 // bytes: who finds no place in it is named by another beat. b.mu is held.
 func (b *Bus) pulse(room int) *beat {
 	t := &beat{head: b.headAll}
+	if b.draining.Load() {
+		t.state = stateDraining
+	}
 	for _, p := range b.peers {
 		if p.headDirect > b.headAll && len(t.refs) < room/refBound {
 			t.refs = append(t.refs, ref{p.ref, p.headDirect})
@@ -216,6 +263,11 @@ func (b *Bus) published(t *topic, s *speech, e *envelope, size, try int, err err
 			b.wake = make(chan struct{})
 		}
 		return true, wait, b.wake
+	}
+	if len(s.repair) > 0 {
+		b.budget.spend(size)
+	} else {
+		b.budget.earn(size)
 	}
 	t.first = 0
 	now := b.uptime()
@@ -256,14 +308,14 @@ func (b *Bus) shrink(e *envelope, size int) {
 // told tells the hooks what an envelope to one node was for.
 func (b *Bus) told(t *topic, s *speech, e *envelope) {
 	if h := b.opts.Hooks.Asked; h != nil && len(e.asks) > 0 {
-		h(t.peer.Member)
+		h(t.peer.member())
 	}
 	if h := b.opts.Hooks.Repair; h != nil && len(s.repair) > 0 {
 		n := 0
 		for i := range e.messages {
 			n += len(e.messages[i].body)
 		}
-		h(t.peer.Member, len(e.messages), n)
+		h(t.peer.member(), len(e.messages), n)
 	}
 }
 

@@ -12,8 +12,9 @@ import (
 //	item      kind:u8 length content
 //	message   flags:u8 Δseq seq-prev id? length channel refs? body
 //	refs      count (node:u32 seq-n)*
-//	hello     flags:u8 target:16 base prev length name
+//	hello     flags:u8 target:16 base prev length name (oldest latest caps)?
 //	beat, bye state:u8 head count (node:u32 n)*
+//	ack       count (node:u32 n)*
 //	nak       count (base upto)*
 //	repair    count (base lost last upto)*
 //	packed    message items, compressed as an S2 block
@@ -34,6 +35,13 @@ import (
 // node, which also proves that the sender has heard the target: after base,
 // and nothing lies between prev and base. head, and the refs of a beat, are
 // the last messages that reached the broker.
+//
+// A hello without versions is of one that knows version 1 alone. Two nodes speak
+// the latest version that both understand; what is said to all is in one that
+// all understand, and a hello to a stranger in the oldest there is.
+//
+// An ack, which goes with a beat, says up to which number its sender has all
+// that the nodes named have said to it. It is only said if somebody has CapAck.
 //
 // A nak says what its sender misses of the receiver: after base, up to and
 // including upto. Its numbers ascend, and each counts from the one before it,
@@ -58,6 +66,7 @@ const (
 	kindNak     = 5
 	kindRepair  = 6
 	kindPacked  = 7
+	kindAck     = 8
 
 	msgDirect  = 1
 	msgKey     = 2 // reserved
@@ -69,7 +78,10 @@ const (
 	msgPart    = 128
 	msgKnown   = msgDirect | msgRequest | msgAnswer | msgRefused | msgMore | msgPart
 
-	helloWant = 1 // "say hello to me, and beat: I miss where you begin, or something since"
+	helloWant     = 1 // "say hello to me, and beat: I miss where you begin, or something since"
+	helloDraining = 2 // as stateDraining
+
+	stateDraining = 1 // the sender is about to leave
 
 	maxName = 255
 )
@@ -87,11 +99,12 @@ func clusterTag(name string) uint32 {
 }
 
 type header struct {
-	flags  byte
-	sender NodeID
-	pn     uint64
-	age    uint64 // ms
-	left   uint64
+	version byte
+	flags   byte
+	sender  NodeID
+	pn      uint64
+	age     uint64 // ms
+	left    uint64
 }
 
 type ref struct {
@@ -126,6 +139,9 @@ type hello struct {
 	target     NodeID // zero: everybody
 	base, prev uint64
 	name       string
+
+	oldest, latest uint8 // versions of the protocol
+	caps           Capabilities
 }
 
 type beat struct {
@@ -149,6 +165,7 @@ type envelope struct {
 	header
 	hellos   []hello
 	beat     *beat
+	acks     []ref
 	asks     []hole
 	spans    []span // answers to asks
 	messages []message
@@ -156,7 +173,7 @@ type envelope struct {
 }
 
 func appendHeader(b []byte, tag uint32, h header) []byte {
-	b = append(b, magic, version, h.flags)
+	b = append(b, magic, h.version, h.flags)
 	b = binary.LittleEndian.AppendUint32(b, tag)
 	b = append(b, h.sender[:]...)
 	b = binary.AppendUvarint(b, h.pn)
@@ -173,6 +190,9 @@ func (e *envelope) append(b []byte, tag uint32, p *packer) []byte {
 	}
 	if e.beat != nil {
 		b = appendBeat(b, kindBeat, e.beat)
+	}
+	if len(e.acks) > 0 {
+		b = appendAcks(b, e.acks)
 	}
 	if len(e.asks) > 0 {
 		b = appendHoles(b, e.asks)
@@ -244,7 +264,8 @@ func appendMessages(b []byte, ms []message, before uint64) []byte {
 }
 
 func appendHello(b []byte, h *hello) []byte {
-	n := 1 + len(h.target) + uvarintLen(h.base) + uvarintLen(h.prev) + uvarintLen(uint64(len(h.name))) + len(h.name)
+	n := 1 + len(h.target) + uvarintLen(h.base) + uvarintLen(h.prev) + uvarintLen(uint64(len(h.name))) + len(h.name) +
+		2 + uvarintLen(uint64(h.caps))
 	b = append(b, kindHello)
 	b = binary.AppendUvarint(b, uint64(n))
 	b = append(b, h.flags)
@@ -252,20 +273,36 @@ func appendHello(b []byte, h *hello) []byte {
 	b = binary.AppendUvarint(b, h.base)
 	b = binary.AppendUvarint(b, h.prev)
 	b = binary.AppendUvarint(b, uint64(len(h.name)))
-	return append(b, h.name...)
+	b = append(b, h.name...)
+	b = append(b, h.oldest, h.latest)
+	return binary.AppendUvarint(b, uint64(h.caps))
 }
 
 func appendBeat(b []byte, kind byte, t *beat) []byte {
-	n := 1 + uvarintLen(t.head) + uvarintLen(uint64(len(t.refs)))
-	for _, r := range t.refs {
-		n += 4 + uvarintLen(r.seq)
-	}
 	b = append(b, kind)
-	b = binary.AppendUvarint(b, uint64(n))
+	b = binary.AppendUvarint(b, uint64(1+uvarintLen(t.head)+refsLen(t.refs)))
 	b = append(b, t.state)
 	b = binary.AppendUvarint(b, t.head)
-	b = binary.AppendUvarint(b, uint64(len(t.refs)))
-	for _, r := range t.refs {
+	return appendRefs(b, t.refs)
+}
+
+func appendAcks(b []byte, acks []ref) []byte {
+	b = append(b, kindAck)
+	b = binary.AppendUvarint(b, uint64(refsLen(acks)))
+	return appendRefs(b, acks)
+}
+
+func refsLen(rs []ref) int {
+	n := uvarintLen(uint64(len(rs)))
+	for _, r := range rs {
+		n += 4 + uvarintLen(r.seq)
+	}
+	return n
+}
+
+func appendRefs(b []byte, rs []ref) []byte {
+	b = binary.AppendUvarint(b, uint64(len(rs)))
+	for _, r := range rs {
 		b = binary.LittleEndian.AppendUint32(b, r.node)
 		b = binary.AppendUvarint(b, r.seq)
 	}

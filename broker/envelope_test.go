@@ -32,6 +32,8 @@ func envelopes() []struct {
 		{"hello to everybody", broker.NewEnvelope(h, hs{broker.NewHello(0, broker.NodeID{}, 0, 0, "berlin-1")}, nil, nil, nil)},
 		{"hello to one node", broker.NewEnvelope(h, hs{broker.NewHello(broker.HelloWant, to, 7, 5, "berlin-1")}, nil, nil, nil)},
 		{"beat with a direct head", broker.NewEnvelope(h, nil, broker.NewBeat(5, r(0xddccbbaa, 200)), nil, nil)},
+		{"hello of a later version", broker.NewEnvelope(h, hs{broker.NewHello(broker.HelloDraining, to, 7, 5, "n").Speaking(1, 3, 1<<40|1)}, nil, nil, nil)},
+		{"beat of a node that drains, with acks", broker.NewEnvelope(h, nil, broker.NewBeat(5), nil, nil).Drain().Ack(r(0xddccbbaa, 300), r(1, 0))},
 		{"bye", broker.NewEnvelope(h, nil, nil, nil, broker.NewBeat(5))},
 		{"two messages to all", broker.NewEnvelope(h, nil, nil, ms{
 			broker.NewMsg(0, 5, 3, 0, "chat", nil, "hello"),
@@ -106,6 +108,28 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("%s: an item of unknown kind: %v", c.name, err)
 		} else if again := got.Encode("x"); !bytes.Equal(again, wire) {
 			t.Errorf("%s: an item of unknown kind was not skipped", c.name)
+		}
+	}
+}
+
+// A node of the first version says less.
+func TestOldHello(t *testing.T) {
+	now := broker.NewEnvelope(broker.NewHeader(broker.NodeID{1}, 1, 1, 1), []broker.Hello{broker.NewHello(0, broker.NodeID{}, 2, 1, "n").Speaking(1, 1, 0)}, nil, nil, nil).Encode("x")
+	old := bytes.Clone(now[:len(now)-3])
+	at := len(old) - (1 + 16 + 1 + 1 + 2) - 1
+	old[at] -= 3 // the length of the item
+	e, err := broker.Decode("x", old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := e.Encode("x"); !bytes.Equal(got, now) {
+		t.Errorf("got %x, want %x", got, now)
+	}
+	for n := 1; n < 3; n++ {
+		cut := bytes.Clone(now[:len(now)-n])
+		cut[at] -= byte(n)
+		if _, err := broker.Decode("x", cut); err == nil {
+			t.Errorf("a hello that lacks %d of its last bytes was taken", n)
 		}
 	}
 }

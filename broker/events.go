@@ -23,9 +23,12 @@ const (
 	Thawed
 	// StateChanged: the Bus is now in State.
 	StateChanged
+	// NodeDraining: Node, which may be this one, is about to leave. Of a node
+	// that is so when it comes up, NodeUp tells it.
+	NodeDraining
 )
 
-var kindNames = [...]string{NodeUp: "node up", NodeDown: "node down", Gap: "gap", Frozen: "frozen", Thawed: "thawed", StateChanged: "state changed"}
+var kindNames = [...]string{NodeUp: "node up", NodeDown: "node down", Gap: "gap", Frozen: "frozen", Thawed: "thawed", StateChanged: "state changed", NodeDraining: "node draining"}
 
 func (k EventKind) String() string {
 	if k < NodeUp || int(k) >= len(kindNames) {
@@ -37,7 +40,7 @@ func (k EventKind) String() string {
 // An Event is something that happened to the cluster, seen from this node.
 type Event struct {
 	Kind     EventKind
-	Node     Member // whom NodeUp, NodeDown and Gap are about; else this node
+	Node     Member // whom NodeUp, NodeDown, NodeDraining and Gap are about; else this node
 	From, To uint64 // of Gap
 	State    State  // of StateChanged
 }
@@ -100,6 +103,8 @@ func (b *Bus) tell(ev Event) {
 		if h.NodeDown != nil {
 			h.NodeDown(ev.Node)
 		}
+	case NodeDraining:
+		b.log.Info("node is about to leave", "peer", ev.Node.Name, "id", ev.Node.ID.Short())
 	case Gap:
 		b.log.Warn("messages of a node are missing", "peer", ev.Node.Name, "id", ev.Node.ID.Short(), "from", ev.From, "to", ev.To)
 		if h.Gap != nil {

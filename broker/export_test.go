@@ -20,21 +20,47 @@ const (
 	MsgMore    = msgMore
 	MsgPart    = msgPart
 	HelloWant  = helloWant
+
+	HelloDraining = helloDraining
+	RepairRate    = repairRate
+	RepairBurst   = repairBurst
 )
 
 func NewMsg(flags byte, seq, prev, id uint64, channel string, refs []Ref, body string) Msg {
 	return Msg{flags: flags, seq: seq, prev: prev, id: id, channel: channel, refs: refs, body: []byte(body)}
 }
 
-func NewHeader(sender NodeID, pn, age, left uint64) Header { return Header{0, sender, pn, age, left} }
+func NewHeader(sender NodeID, pn, age, left uint64) Header {
+	return Header{version, 0, sender, pn, age, left}
+}
 
 func NewHello(flags byte, target NodeID, base, prev uint64, name string) Hello {
-	return Hello{flags, target, base, prev, name}
+	return Hello{flags, target, base, prev, name, oldest, version, ownCaps}
+}
+
+// Speaking returns h of a node of other versions.
+func (h Hello) Speaking(oldest, latest uint8, caps Capabilities) Hello {
+	h.oldest, h.latest, h.caps = oldest, latest, caps
+	return h
 }
 func NewBeat(head uint64, refs ...Ref) *Beat { return &Beat{0, head, refs} }
 func NewRef(node uint32, seq uint64) Ref     { return Ref{node, seq} }
 func NewEnvelope(h Header, hellos []Hello, b *Beat, ms []Msg, bye *Beat) *Envelope {
 	return &Envelope{header: h, hellos: hellos, beat: b, messages: ms, bye: bye}
+}
+
+// Ack adds an acknowledgement to e, Drain says that its sender is about to leave.
+func (e *Envelope) Ack(acks ...Ref) *Envelope {
+	e.acks = append(e.acks, acks...)
+	return e
+}
+
+// Acks returns how many there are in e.
+func (e *Envelope) Acks() int { return len(e.acks) }
+
+func (e *Envelope) Drain() *Envelope {
+	e.beat.state = stateDraining
+	return e
 }
 
 // Ask adds a request for repair to e, Answer an answer to one.
@@ -66,7 +92,7 @@ func (b *Bus) Pending() int {
 
 // Inject is as if the driver had brought data.
 func (b *Bus) Inject(direct bool, data []byte) {
-	b.receive(&decoder{tag: b.tag}, direct, data)
+	b.receive(&decoder{tag: b.tag, self: b.self.ID}, direct, data)
 }
 
 // NewDecoder returns a decoder that is used again and again.
@@ -125,4 +151,16 @@ func (p *Packer) Pack(items []byte) bool {
 // PackedItem returns an item that claims to hold content as an S2 block.
 func PackedItem(block []byte) []byte {
 	return append(binary.AppendUvarint([]byte{kindPacked}, uint64(len(block))), block...)
+}
+
+// Queued returns the bytes in the lanes of the peers.
+func (b *Bus) Queued() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.peers {
+		p.lane.mu.Lock()
+		n += p.lane.bytes
+		p.lane.mu.Unlock()
+	}
+	return n
 }

@@ -29,7 +29,7 @@ const itemOverhead = 64
 type item struct {
 	from *peer // nil: this node itself
 	msg  message
-	ev   Event // if its Kind is set, the item is an event
+	ev   *Event // if it is set, the item is an event
 }
 
 func (it *item) size() int { return itemOverhead + len(it.msg.body) }
@@ -40,6 +40,11 @@ func (b *Bus) push(l *lane, it item) {
 		return
 	}
 	l.mu.Lock()
+	if l.items == nil {
+		if spare, ok := b.batches.Get().(*[]item); ok {
+			l.items = *spare
+		}
+	}
 	l.items = append(l.items, it)
 	l.bytes += it.size()
 	start := !l.running
@@ -57,16 +62,19 @@ func (b *Bus) run(l *lane) {
 		batch, l.items = l.items, batch[:0]
 		if len(batch) == 0 {
 			l.running = false
+			last := l.items
 			l.items = nil // an idle lane keeps no memory
 			l.mu.Unlock()
+			b.batches.Put(&last)
 			return
 		}
 		l.mu.Unlock()
 		for i := range batch {
+			size := batch[i].size() // before a long message is put together in it
 			if b.ctx.Err() == nil {
 				b.hand(l, &batch[i])
 			}
-			l.took(batch[i].size())
+			l.took(size)
 		}
 		clear(batch)
 	}
@@ -98,7 +106,9 @@ func (l *lane) full() <-chan struct{} {
 // hand gives one item to whom it is for.
 func (b *Bus) hand(l *lane, it *item) {
 	switch {
-	case it.ev.Kind != 0:
+	case it.ev != nil && it.ev.Kind == NodeDraining: // which may stand between two parts of a message
+		b.tell(*it.ev)
+	case it.ev != nil:
 		if ev := l.end(b); it.ev.Kind == NodeDown {
 			if ev.Kind != 0 {
 				ev.Node = it.ev.Node
@@ -106,7 +116,7 @@ func (b *Bus) hand(l *lane, it *item) {
 			}
 			b.gathersDown(it.from)
 		}
-		b.tell(it.ev)
+		b.tell(*it.ev)
 	case it.msg.flags&(msgMore|msgPart) != 0 && !b.assemble(l, it):
 	case it.msg.flags&msgAnswer != 0:
 		b.answered(it.from, &it.msg)
@@ -120,7 +130,7 @@ func (b *Bus) hand(l *lane, it *item) {
 			b.dropped(DropNoHandler, len(it.msg.body))
 			return
 		}
-		b.guard("handler", func() { h(Message{From: it.from.Member, Body: it.msg.body}) })
+		b.guard("handler", func() { h(Message{From: it.from.member(), Body: it.msg.body}) })
 	}
 }
 

@@ -44,7 +44,7 @@ func (b *Bus) join(ctx context.Context) error {
 		if direct {
 			topic = b.topicNode + b.self.ID.String()
 		}
-		dec := &decoder{tag: b.tag}
+		dec := &decoder{tag: b.tag, self: b.self.ID}
 		if _, err := d.Subscribe(ctx, topic, func(data []byte) { b.receive(dec, direct, data) }); err != nil {
 			return errors.Join(err, d.Close())
 		}
@@ -91,9 +91,24 @@ func (b *Bus) keepJoining() bool {
 		err := b.join(ctx)
 		cancel()
 		if err == nil {
+			b.linkHook(Link{Up: true})
 			return true
 		}
+		b.unjoined(n+1, err)
 		why = []any{"err", err}
+	}
+}
+
+// unjoined tells the hook that the broker was not reached before retry n.
+func (b *Bus) unjoined(n int, err error) {
+	if b.ctx.Err() == nil {
+		b.linkHook(Link{Attempt: n, Err: err})
+	}
+}
+
+func (b *Bus) linkHook(l Link) {
+	if b.opts.Hooks.Link != nil {
+		b.opts.Hooks.Link(l)
 	}
 }
 
@@ -115,7 +130,7 @@ func (b *Bus) publishLink(try int, err error) (say func()) {
 }
 
 // link follows one link through its outages. b.mu is held; what it returns,
-// the log, is to be called without.
+// the log and the hook, is to be called without.
 func (b *Bus) link(l Link) (say func()) {
 	log := b.log
 	if l.Role != "" {
@@ -134,7 +149,10 @@ func (b *Bus) link(l Link) (say func()) {
 				b.restored()
 			}
 		}
-		return func() { log.Info("broker is back") }
+		return func() {
+			b.linkHook(l)
+			log.Info("broker is back")
+		}
 	}
 
 	b.roles[l.Role] = true
@@ -147,6 +165,7 @@ func (b *Bus) link(l Link) (say func()) {
 		b.setState(b.linkState())
 	}
 	return func() {
+		b.linkHook(l)
 		if !down {
 			log.Warn("lost the broker", "err", l.Err)
 		}
@@ -186,7 +205,7 @@ func (b *Bus) setState(s State) {
 		return
 	}
 	b.state = s
-	b.push(&b.lane, item{ev: Event{Kind: StateChanged, Node: b.self, State: s}})
+	b.push(&b.lane, item{ev: &Event{Kind: StateChanged, Node: b.self, State: s}})
 }
 
 // publishWait is the wait after try failed. A link that is known to be down

@@ -69,9 +69,12 @@ func TestLinks(t *testing.T) {
 		hub := memory.NewHub()
 		y := start(t, hub, "y", broker.Options{})
 		d := &linked{Driver: hub.Driver()}
+		var links []broker.Link
 		var logs logBuffer
 		logger := logTo(&logs)
-		b, err := broker.Open(t.Context(), func(context.Context) (broker.Driver, error) { return d, nil }, broker.Options{Node: "x", Logger: logger})
+		b, err := broker.Open(t.Context(), func(context.Context) (broker.Driver, error) { return d, nil }, broker.Options{
+			Node: "x", Logger: logger, Hooks: broker.Hooks{Link: func(l broker.Link) { links = append(links, l) }},
+		})
 		ok(t, err)
 		x := &node{Bus: b}
 		x.listen()
@@ -119,6 +122,19 @@ func TestLinks(t *testing.T) {
 			t.Errorf("got %q, want x: waits at the end", h)
 		}
 		equal(t, x.take(), "state down", "frozen", "state degraded", "state up", "thawed")
+
+		for i, want := range []broker.Link{
+			{Role: "subscriber", Attempt: 1, Err: why},
+			{Role: "publisher", Attempt: 1, Err: why},
+			{Role: "subscriber", Attempt: 11, Err: why},
+			{Role: "subscriber", Attempt: 12, Err: why},
+			{Role: "subscriber", Up: true},
+			{Role: "publisher", Up: true},
+		} {
+			if i >= len(links) || links[i] != want {
+				t.Errorf("the hook was told %v, want %v at %d", links, want, i)
+			}
+		}
 
 		got := logs.take()
 		for _, want := range []string{

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,9 +25,10 @@ const (
 // meanwhile was held, and follows NodeUp. A peer subscribes before it speaks,
 // so from NodeUp on nothing that is said to it passes it by.
 type members struct {
-	peers map[NodeID]*peer
-	tombs map[NodeID]*tomb
-	yard  []*tomb // the oldest first; those that came back are skipped
+	peers  map[NodeID]*peer
+	shorts map[string]*peer // those that are up, by NodeID.Short
+	tombs  map[NodeID]*tomb
+	yard   []*tomb // the oldest first; those that came back are skipped
 
 	nextBeat time.Time
 	echo     uint64 // the uptime, in ms, at which the newest own envelope was sent that came back
@@ -40,11 +42,14 @@ type peer struct {
 	Member
 	ref   uint32
 	up    bool
+	alien bool      // no version of the protocol is understood by both
 	pn    uint64    // the greatest seen; only a greater one is a sign of life
 	heard time.Time // the last sign of life
 	born  time.Time // when its process began, at the latest
 	ask   time.Time // when to ask again for a hello, or for what is missing
 	lane  *lane
+
+	draining atomic.Bool // Member.Draining
 
 	// What we say to it.
 	out            *topic
@@ -52,8 +57,23 @@ type peer struct {
 	lastDirect     uint64 // the last message to it alone,
 	headDirect     uint64 // and the last one of those that the broker has
 	evicted        uint64 // and the last one that is kept no more
+	acked          uint64 // it has all up to here
 
 	incoming
+}
+
+// member returns the node as it is now. It needs no lock once the peer was up.
+func (p *peer) member() Member {
+	m := p.Member
+	m.Draining = p.draining.Load()
+	return m
+}
+
+// behind returns how many numbers p is behind us, some of which may be for
+// others. b.mu is held.
+func (b *Bus) behind(p *peer) uint64 {
+	last := max(p.lastDirect, b.lastAll, p.base)
+	return last - min(last, max(p.acked, p.base))
 }
 
 // A tomb is what is remembered of a node that left, should it come back.
@@ -118,24 +138,39 @@ func (b *Bus) contact(e *envelope, now time.Time) (*peer, DropReason) {
 
 // greeted handles a hello of p to us. b.mu is held.
 func (b *Bus) greeted(p *peer, h *hello) {
+	if h.oldest > version || h.latest < oldest {
+		p.alien = true
+		return
+	}
 	if h.flags&helloWant != 0 {
 		p.out.hello, b.all.beat = true, true
 		b.pump(p.out)
 		b.pump(b.all)
 	}
 	if !p.up {
-		p.Name = h.name
+		p.Name, p.Protocol, p.Caps = h.name, min(h.latest, version), h.caps
+		if h.flags&helloDraining != 0 {
+			p.draining.Store(true)
+		}
 		if !b.inherit(p) {
 			return
 		}
 		p.up = true
-		b.push(p.lane, item{from: p, ev: Event{Kind: NodeUp, Node: p.Member}})
+		b.shorts[p.ID.Short()] = p
+		b.push(p.lane, item{from: p, ev: &Event{Kind: NodeUp, Node: p.member()}})
 	}
 	if !p.known {
 		p.known, p.cur = true, h.base
 	}
 	b.accept(p, message{null: true, seq: h.base, prev: h.prev})
 	b.drain(p)
+}
+
+// drains notes that p is about to leave. b.mu is held.
+func (b *Bus) drains(p *peer) {
+	if !p.draining.Swap(true) && p.up {
+		b.push(p.lane, item{from: p, ev: &Event{Kind: NodeDraining, Node: p.member()}})
+	}
 }
 
 // inherit retires the peer whose name p bears too, or p, whichever process
@@ -160,8 +195,9 @@ func (b *Bus) retire(p *peer, heir NodeID) {
 	p.leaving = false
 	if p.up {
 		b.giveUp(p, func(uint64) bool { return true })
-		b.push(p.lane, item{from: p, ev: Event{Kind: NodeDown, Node: p.Member}})
+		b.push(p.lane, item{from: p, ev: &Event{Kind: NodeDown, Node: p.member()}})
 		p.up = false
+		delete(b.shorts, p.ID.Short())
 	}
 	p.hold, p.held = nil, 0
 	p.freed()
@@ -188,7 +224,7 @@ func (b *Bus) echoed(e *envelope) (lag time.Duration, ours bool) {
 	b.echo = max(b.echo, e.age)
 	if h := uint64(b.opts.Heartbeat.Milliseconds()); b.frozen && 2*(up-b.echo) < 3*h {
 		b.frozen = false
-		b.push(&b.lane, item{ev: Event{Kind: Thawed, Node: b.self}})
+		b.push(&b.lane, item{ev: &Event{Kind: Thawed, Node: b.self}})
 		b.amnesty()
 	}
 	return time.Duration(up-e.age) * time.Millisecond, true

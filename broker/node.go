@@ -29,11 +29,38 @@ func (id NodeID) Short() string { return base64.RawURLEncoding.EncodeToString(id
 // each other at most a Gap that was none.
 func (id NodeID) ref() uint32 { return binary.LittleEndian.Uint32(id[:4]) }
 
-// A Member is a node of the cluster.
+// A Member is a node of the cluster, as this node knows it.
 type Member struct {
 	ID   NodeID
 	Name string // Options.Node of that node
+
+	// Protocol is the version of the bus's own protocol that this node speaks
+	// with it: the latest that both understand.
+	Protocol uint8
+
+	// Caps is what it understands beyond that, and Options.Capabilities.
+	Caps Capabilities
+
+	// Draining says that it is about to leave: see Bus.Drain.
+	Draining bool
 }
+
+// Capabilities say what a node understands, a bit for each thing, so that nodes
+// of different versions live together: what is new is said only to those
+// that understand it. The lower 32 bits are the bus's own; the upper 32 are
+// for those above it, see Options.Capabilities.
+type Capabilities uint64
+
+// The capabilities of a Bus.
+const (
+	CapAck Capabilities = 1 << iota // it reads acknowledgements, see Hooks.Behind
+)
+
+const (
+	ownCaps = CapAck
+	busBits = 1<<32 - 1
+	oldest  = 1 // version of the protocol that is understood; version is the latest
+)
 
 func compareMembers(a, b Member) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), slices.Compare(a.ID[:], b.ID[:]))

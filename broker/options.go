@@ -22,6 +22,10 @@ type Options struct {
 	// silent for five of them is down. Default: 1s. At least 10ms.
 	Heartbeat time.Duration
 
+	// Capabilities are what those above the Bus understand, for their peers
+	// to see in Member.Caps. The lower 32 bits must be 0. Default: none.
+	Capabilities Capabilities
+
 	// Buffer bounds the bytes of what this node has said and keeps: what waits
 	// for the broker, and in the room which that leaves, for up to 30 s, what
 	// the broker took, for nodes that missed it. 128 bytes of overhead for each
@@ -77,6 +81,9 @@ func (o *Options) fill(id NodeID) error {
 		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-') {
 			return fmt.Errorf("broker: the name of the cluster, %q, may have only letters, digits and \"._-\"", o.Cluster)
 		}
+	}
+	if low := o.Capabilities & busBits; low != 0 {
+		return fmt.Errorf("broker: Options.Capabilities has %#x in its lower 32 bits, which are the bus's own", uint64(low))
 	}
 	if o.Heartbeat <= 0 {
 		o.Heartbeat = time.Second
@@ -161,6 +168,16 @@ type Hooks struct {
 	// longer it took than the fastest envelope of that node so far.
 	Lag func(from Member, lag time.Duration)
 
+	// Behind tells with each beat of a node how many numbers of this node's
+	// messages it has not had yet, some of which may be for others. One that
+	// stays behind is slow, or cut off.
+	Behind func(to Member, numbers uint64)
+
+	// Link follows every change of a connection to the broker, and every
+	// attempt that failed: see Link. Role is "" before the node has joined,
+	// and of a driver that does not tell of its links.
+	Link func(Link)
+
 	NodeUp   func(Member)
 	NodeDown func(Member)
 
@@ -174,7 +191,7 @@ type DropReason string
 // The reasons of Hooks.Dropped.
 const (
 	DropMalformed DropReason = "malformed"  // no envelope of a Bus, or a truncated one
-	DropVersion   DropReason = "version"    // of a later protocol
+	DropVersion   DropReason = "version"    // of a node that speaks no version of the protocol that this one does
 	DropForeign   DropReason = "foreign"    // of another cluster
 	DropStale     DropReason = "stale"      // old news of a node that is gone
 	DropNamesake  DropReason = "namesake"   // of a node whose name a younger one bears

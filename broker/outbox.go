@@ -24,6 +24,7 @@ type outbox struct {
 	headAll uint64            // the last one of them that the broker has
 	refs    map[uint32]uint64 // nodes that were sent something since lastAll, and its number
 	pn      uint64
+	budget  budget
 	ring    ring
 	limit   int // bytes of the largest envelope
 
@@ -47,8 +48,9 @@ type topic struct {
 	packer           packer   // of the goroutine
 }
 
-func (t *topic) waiting() bool {
-	return len(t.queue) > 0 || t.hello || t.beat || t.bye || t.nak || len(t.repair) > 0
+// waits reports whether something can go to t now. b.mu is held.
+func (b *Bus) waits(t *topic) bool {
+	return len(t.queue) > 0 || t.hello || t.beat || t.bye || t.nak || len(t.repair) > 0 && b.budget.ready(time.Now())
 }
 
 // admit makes room for m to n nodes, or to all if n is 0. b.mu is held.

@@ -92,13 +92,24 @@ func (b *Bus) receive(d *decoder, direct bool, data []byte) {
 		return
 	}
 	twice := b.take(p, e, direct)
+	alien, up := p.alien, p.up
 	lag := now.Sub(p.born) - time.Duration(min(e.age, 1<<40))*time.Millisecond
-	from := p.Member
+	from, behind := p.member(), b.behind(p)
 	lane := p.lane.full()
 	hold := p.full()
 	b.mu.Unlock()
 
+	if alien {
+		b.dropped(DropVersion, len(data))
+		if !b.stranger.Swap(true) {
+			b.log.Warn("a node speaks no version of the protocol that this one understands, it is ignored", "id", e.sender.Short())
+		}
+		return
+	}
 	h := &b.opts.Hooks
+	if h.Behind != nil && up && len(e.acks) > 0 {
+		h.Behind(from, behind)
+	}
 	if h.Received != nil {
 		h.Received(len(e.messages), len(data))
 	}
@@ -191,6 +202,9 @@ func (b *Bus) take(p *peer, e *envelope, direct bool) (twice int) {
 			}
 		}
 	}
+	if p.alien {
+		return 0
+	}
 	me := b.self.ID.ref()
 	for i := range e.messages {
 		m := e.messages[i]
@@ -201,6 +215,14 @@ func (b *Bus) take(p *peer, e *envelope, direct bool) (twice int) {
 	}
 	if e.beat != nil {
 		p.target = max(p.target, e.beat.headFor(me))
+		if e.beat.state&stateDraining != 0 {
+			b.drains(p)
+		}
+	}
+	for _, a := range e.acks {
+		if a.node == me && a.seq <= b.seq {
+			p.acked = max(p.acked, a.seq)
+		}
 	}
 	if e.bye != nil {
 		p.target, p.leaving = max(p.target, e.bye.headFor(me)), true
@@ -309,7 +331,7 @@ func (b *Bus) gap(p *peer, to uint64) {
 	if to <= p.cur {
 		return
 	}
-	b.push(p.lane, item{from: p, ev: Event{Kind: Gap, Node: p.Member, From: p.cur, To: to}})
+	b.push(p.lane, item{from: p, ev: &Event{Kind: Gap, Node: p.member(), From: p.cur, To: to}})
 	p.cur = to
 }
 

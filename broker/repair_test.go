@@ -3,6 +3,7 @@ package broker_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -159,5 +160,51 @@ func TestMeasures(t *testing.T) {
 		if got := kept.Load(); got != 1128 {
 			t.Errorf("%d bytes are kept, want 1128", got)
 		}
+	})
+}
+
+// Who missed much does not take the broker from those who say something new.
+func TestRepairBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := memory.NewHub()
+		var mu sync.Mutex // guards these two
+		sent, begin := 0, time.Now()
+		x := start(t, hub, "x", broker.Options{Compression: broker.Compression{Off: true}, Hooks: broker.Hooks{
+			Repair: func(_ broker.Member, _, bytes int) {
+				mu.Lock()
+				defer mu.Unlock()
+				sent += bytes
+				if most := broker.RepairBurst + broker.RepairRate*time.Since(begin).Seconds() + 64<<10; float64(sent) > most {
+					t.Errorf("%d bytes of repair after %v", sent, time.Since(begin))
+				}
+			},
+		}})
+		y := start(t, hub, "y", broker.Options{})
+		time.Sleep(3 * time.Second)
+		y.take()
+		y.faults.set(func(f *faults) { f.deaf = true })
+		const n = 12 << 10
+		for range n {
+			ok(t, x.Broadcast("a", make([]byte, 1<<10)))
+		}
+		synctest.Wait()
+		y.faults.set(func(f *faults) { f.deaf = false })
+		mu.Lock()
+		begin = time.Now()
+		mu.Unlock()
+		time.Sleep(2 * time.Second)
+		if got := len(y.take()); got == 0 || got == n {
+			t.Errorf("%d messages were repaired at once, want a part of them", got)
+		}
+		time.Sleep(8 * time.Second)
+		y.take()
+		mu.Lock()
+		if sent != n<<10 {
+			t.Errorf("%d bytes were repaired, want %d", sent, n<<10)
+		}
+		mu.Unlock()
+		equal(t, y.take())
+		ok(t, x.Broadcast("a", []byte("new")))
+		equal(t, y.take(), "x: new")
 	})
 }

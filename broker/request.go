@@ -107,7 +107,7 @@ func (b *Bus) request(m message, to []NodeID) (*Gather, error) {
 	}
 	for _, p := range ask {
 		g.left[p] = len(g.answers)
-		g.answers = append(g.answers, Answer{From: p.Member})
+		g.answers = append(g.answers, Answer{From: p.member()})
 	}
 	b.pending[g.id] = g
 	return g, nil
@@ -210,7 +210,7 @@ func (b *Bus) respond(p *peer, m *message) {
 		refuse("nobody answers on this channel")
 	} else {
 		var err error
-		if b.guard("responder", func() { a.body, err = h(Message{From: p.Member, Body: m.body}) }) {
+		if b.guard("responder", func() { a.body, err = h(Message{From: p.member(), Body: m.body}) }) {
 			refuse("the responder panicked")
 		} else if err != nil {
 			refuse(err.Error())

@@ -1,6 +1,9 @@
 package broker
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A ring keeps what this node has said, in the order of its numbers: first
 // until the broker has it, then, as long as there is room and for keepTime, for
@@ -64,6 +67,9 @@ func (r *ring) add(e entry) {
 		n := copy(r.entries, r.entries[r.head:])
 		clear(r.entries[n:])
 		r.entries, r.head = r.entries[:n], 0
+	}
+	if n := len(r.entries); n == cap(r.entries) {
+		r.entries = slices.Grow(r.entries, max(n, 64)) // append would copy them more often
 	}
 	r.bytes += e.size()
 	if e.state == waiting {

@@ -54,7 +54,7 @@ func (b *Bus) assemble(l *lane, it *item) bool {
 	l.upto = m.seq
 	if total := b.assembling.Add(int64(len(m.body))); l.size > MaxBody || total > maxAssembly {
 		ev := l.end(b)
-		ev.Node = it.from.Member
+		ev.Node = it.from.member()
 		b.tell(ev)
 		return false
 	}

@@ -305,3 +305,17 @@ func TestManyRefs(t *testing.T) {
 		}
 	})
 }
+
+// What was handed over counts no more, and no less.
+func TestLongMessagesAreCountedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, y := pair(t, broker.Options{})
+		for range 3 {
+			ok(t, x.Broadcast("a", make([]byte, 1<<20)))
+			synctest.Wait()
+		}
+		if n := y.Queued(); n != 0 {
+			t.Errorf("%d bytes are said to wait for handlers", n)
+		}
+	})
+}

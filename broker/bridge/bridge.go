@@ -30,6 +30,10 @@ type Options struct {
 	// needs no goroutine and no copy.
 	ContextPublish bool
 
+	// OwnPayload says that nobody but the subscription has the payload of what
+	// its Subscriber delivers, and so no copy has to be made for the handler.
+	OwnPayload bool
+
 	// Interrupt, if set, makes publishes that are under way return. With
 	// ContextPublish, Close calls it and then waits for them before it closes
 	// the publisher: not every library allows Publish and Close together.

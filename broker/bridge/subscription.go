@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"sync"
 
@@ -28,8 +29,11 @@ func (s *subscription) run(c <-chan *message.Message, h broker.Handler) {
 			// Some libraries wait for the acknowledgement even now.
 		default:
 			if len(m.Payload) > 0 {
-				// The payload may be shared with other subscribers.
-				h(append([]byte(nil), m.Payload...))
+				data := []byte(m.Payload)
+				if !s.driver.opts.OwnPayload {
+					data = bytes.Clone(data)
+				}
+				h(data)
 			}
 		}
 		m.Ack()

@@ -34,7 +34,7 @@ func Env(t testing.TB, name string) string {
 // Prefix returns the beginning of a name that no other test uses.
 func Prefix() string { return "test-" + rand.Text()[:10] }
 
-func within(t *testing.T) context.Context {
+func within(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	t.Cleanup(cancel)

@@ -47,7 +47,7 @@ func RunBus(t *testing.T, open func(t *testing.T, n int) []broker.Driver) {
 // Cluster makes a Bus over each driver, named "n0", "n1" and so on, waits until
 // all know each other, and closes them at the end of the test. Where opts says
 // nothing, the cluster has a name of its own and logs nothing.
-func Cluster(t *testing.T, drivers []broker.Driver, opts broker.Options) []*broker.Bus {
+func Cluster(t testing.TB, drivers []broker.Driver, opts broker.Options) []*broker.Bus {
 	t.Helper()
 	if opts.Cluster == "" {
 		opts.Cluster = Prefix()
@@ -72,7 +72,7 @@ func Cluster(t *testing.T, drivers []broker.Driver, opts broker.Options) []*brok
 }
 
 // AwaitMembers waits until b knows n other nodes.
-func AwaitMembers(t *testing.T, b *broker.Bus, n int) {
+func AwaitMembers(t testing.TB, b *broker.Bus, n int) {
 	t.Helper()
 	change := make(chan struct{}, 1)
 	cancel := b.Watch(func(broker.Event) {

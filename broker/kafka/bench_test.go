@@ -1,100 +1,57 @@
 package kafka_test
 
 import (
-	"context"
-	"encoding/binary"
-	"errors"
-	"fmt"
-	"slices"
 	"testing"
-	"time"
+
+	"github.com/IBM/sarama"
 
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/broker/brokertest"
 	"github.com/carillonhq/carillon/broker/kafka"
 )
 
-// pair returns two nodes of a cluster that know each other.
-func pair(b *testing.B) (x, y *broker.Bus) {
+// BenchmarkBus is the Bus beside sarama.
+func BenchmarkBus(b *testing.B) {
 	addrs := brokers(b)
-	cfg := kafka.Config{Brokers: addrs, Topic: topic(b, addrs), Logger: silent}
-	opts := broker.Options{Cluster: brokertest.Prefix(), Logger: silent}
-	var nodes []*broker.Bus
-	up := make(chan struct{}, 10)
-	for range 2 {
-		bus, err := broker.Open(b.Context(), func(ctx context.Context) (broker.Driver, error) { return kafka.Open(ctx, cfg) }, opts)
+	brokertest.Bench(b, func(b *testing.B, n int) []broker.Driver {
+		name := topic(b, addrs)
+		var ds []broker.Driver
+		for range n {
+			ds = append(ds, open(b, kafka.Config{Brokers: addrs, Topic: name}))
+		}
+		return ds
+	}, func(b *testing.B, name string, hear func([]byte)) func([]byte) error {
+		a := admin(b, addrs)
+		if a.CreateTopic(name, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, false) == nil {
+			b.Cleanup(func() { remove(b, admin(b, addrs), name) }) // else it is there
+		}
+		conf := sarama.NewConfig()
+		conf.Version = sarama.V2_8_0_0
+		conf.Producer.Return.Successes = true
+		conf.Producer.RequiredAcks = sarama.WaitForAll
+		// Each has connections of its own: on a common one what is published
+		// waits behind a fetch that waits for news.
+		in, err := sarama.NewConsumer(addrs, conf)
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Cleanup(func() { bus.Close() })
-		bus.Watch(func(ev broker.Event) {
-			if ev.Kind == broker.NodeUp {
-				up <- struct{}{}
+		part, err := in.ConsumePartition(name, 0, sarama.OffsetOldest)
+		if err != nil {
+			b.Fatal(err)
+		}
+		go func() { // ends with part
+			for m := range part.Messages() {
+				hear(m.Value)
 			}
-		})
-		nodes = append(nodes, bus)
-	}
-	for range 2 {
-		select {
-		case <-up:
-		case <-time.After(brokertest.Patience):
-			b.Fatal("the nodes do not find each other")
-		}
-	}
-	return nodes[0], nodes[1]
-}
-
-// BenchmarkLatency is the time from Broadcast to the handler of another node
-// at 1000 messages of 100 bytes a second: -benchtime 5000x is five seconds. A
-// message that is sent late counts from the time when it should have been.
-func BenchmarkLatency(b *testing.B) {
-	x, y := pair(b)
-	const interval = time.Millisecond
-	b.ResetTimer()
-	start := time.Now()
-	taken := make(chan time.Duration, b.N)
-	y.Handle("x", func(m broker.Message) {
-		i := binary.LittleEndian.Uint64(m.Body)
-		taken <- time.Since(start) - time.Duration(i)*interval
-	})
-	for i := range b.N {
-		time.Sleep(time.Until(start.Add(time.Duration(i) * interval)))
-		if err := x.Broadcast("x", binary.LittleEndian.AppendUint64(make([]byte, 0, 100), uint64(i))); err != nil {
-			b.Fatal(err)
-		}
-	}
-	var all []time.Duration
-	for range b.N {
-		all = append(all, <-taken)
-	}
-	b.StopTimer()
-	slices.Sort(all)
-	for _, p := range []int{50, 99} {
-		b.ReportMetric(float64(all[(len(all)-1)*p/100].Microseconds())/1000, fmt.Sprint("p", p, "-ms"))
-	}
-}
-
-// BenchmarkBroadcast is the time for one message of 100 bytes from Broadcast
-// to the handler of another node, when as many as possible are under way.
-func BenchmarkBroadcast(b *testing.B) {
-	x, y := pair(b)
-	got, sent := make(chan struct{}, 1<<20), 0
-	y.Handle("x", func(broker.Message) { got <- struct{}{} })
-	body := make([]byte, 100)
-	for b.Loop() {
-		err := x.Broadcast("x", body)
-		for errors.Is(err, broker.ErrOverflow) {
-			<-time.After(100 * time.Microsecond)
-			err = x.Broadcast("x", body)
-		}
+		}()
+		out, err := sarama.NewSyncProducer(addrs, conf)
 		if err != nil {
 			b.Fatal(err)
 		}
-		for sent++; sent > 1<<19; sent-- {
-			<-got
+		b.Cleanup(func() { out.Close(); part.Close(); in.Close() })
+		return func(body []byte) error {
+			_, _, err := out.SendMessage(&sarama.ProducerMessage{Topic: name, Value: sarama.ByteEncoder(body)})
+			return err
 		}
-	}
-	for range sent {
-		<-got
-	}
+	})
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,64 +18,14 @@ import (
 )
 
 // through returns n drivers that reach Kafka through p.
-func through(t *testing.T, p *proxy, n int) []broker.Driver {
+func through(t *testing.T, p *brokertest.Proxy, n int) []broker.Driver {
 	t.Helper()
 	name := topic(t, brokers(t))
 	var ds []broker.Driver
 	for range n {
-		ds = append(ds, open(t, kafka.Config{Brokers: []string{p.addr}, Topic: name, Dial: p.dial}))
+		ds = append(ds, open(t, kafka.Config{Brokers: []string{p.Addr}, Topic: name, Dial: p.Dial}))
 	}
 	return ds
-}
-
-// watched are two nodes of one cluster, of which the second tells what it hears.
-func watched(t *testing.T, ds []broker.Driver) (x, y *broker.Bus, heard <-chan string) {
-	nodes := brokertest.Cluster(t, ds, broker.Options{})
-	c := make(chan string, 10000)
-	var over atomic.Bool
-	for _, b := range nodes {
-		b.Watch(func(ev broker.Event) {
-			if over.Load() {
-				return // the nodes go, one after the other
-			}
-			if ev.Kind == broker.Gap || ev.Kind == broker.NodeDown {
-				t.Errorf("%s: %v of %s", b.Self().Name, ev.Kind, ev.Node.Name)
-			}
-		})
-	}
-	nodes[1].Handle("x", func(m broker.Message) { c <- string(m.Body) })
-	t.Cleanup(func() { over.Store(true) })
-	return nodes[0], nodes[1], c
-}
-
-// say sends numbers, some to all and some to y.
-func say(t *testing.T, x, y *broker.Bus, from, to int) {
-	t.Helper()
-	for i := from; i < to; i++ {
-		var err error
-		if i%3 == 0 {
-			err = x.Send(y.Self().ID, "x", fmt.Append(nil, i))
-		} else {
-			err = x.Broadcast("x", fmt.Append(nil, i))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func expect(t *testing.T, heard <-chan string, from, to int) {
-	t.Helper()
-	for i := from; i < to; i++ {
-		select {
-		case s := <-heard:
-			if s != fmt.Sprint(i) {
-				t.Fatalf("got %s, want %d", s, i)
-			}
-		case <-time.After(brokertest.Patience):
-			t.Fatalf("message %d never came", i)
-		}
-	}
 }
 
 // eventually polls what cannot be waited for in another way.
@@ -93,79 +43,45 @@ func eventually(t *testing.T, what string, f func() bool) {
 	}
 }
 
-func inState(t *testing.T, want broker.State, nodes ...*broker.Bus) {
-	t.Helper()
-	for _, b := range nodes {
-		eventually(t, fmt.Sprint(b.Self().Name, " is ", want), func() bool { return b.State() == want })
-	}
+// openAt has a topic of Kafka for each cluster.
+func openAt(ctx context.Context, addr, cluster string) (broker.Driver, error) {
+	return kafka.Open(ctx, kafka.Config{
+		Brokers: []string{addr}, Topic: cluster, Logger: silent,
+		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, addr) // whatever address Kafka says it has
+		},
+	})
 }
 
-// Kafka goes away and comes back: what was said meanwhile arrives, once and in
-// order, and nobody was declared down.
-func TestAway(t *testing.T) {
-	p := newProxy(t)
-	p.start(t)
-	x, y, heard := watched(t, through(t, p, 2))
-	say(t, x, y, 0, 100)
-	expect(t, heard, 0, 100)
-	for round := 1; round <= 2; round++ {
-		p.kill()
-		base := round * 1000
-		say(t, x, y, base, base+100)
-		inState(t, broker.Down, x, y)
-		say(t, x, y, base+100, base+200)
-		p.start(t)
-		say(t, x, y, base+200, base+300)
-		back := time.Now()
-		expect(t, heard, base, base+300)
-		t.Logf("all was there %v after Kafka", time.Since(back))
-		inState(t, broker.Up, x, y)
-	}
-}
+func TestMain(m *testing.M) { brokertest.Main(m, openAt) }
 
-// Kafka stops answering, but its connections stand.
-func TestHang(t *testing.T) {
-	p := newProxy(t)
-	p.start(t)
-	x, y, heard := watched(t, through(t, p, 2))
-	p.freeze()
-	say(t, x, y, 0, 100)
-	inState(t, broker.Down, x)
-	p.thaw()
-	expect(t, heard, 0, 100)
-	inState(t, broker.Up, x, y)
-}
-
-func TestKafkaAppearsLate(t *testing.T) {
-	p := newProxy(t)
-	name := topic(t, brokers(t))
-	var nodes []*broker.Bus
-	cluster := brokertest.Prefix()
-	for i := range 2 {
-		b, err := broker.Open(t.Context(), func(ctx context.Context) (broker.Driver, error) {
-			return kafka.Open(ctx, kafka.Config{Brokers: []string{p.addr}, Topic: name, Dial: p.dial, Logger: silent})
-		}, broker.Options{Node: fmt.Sprint(i), Cluster: cluster, Logger: silent, Retry: broker.Retry{Max: 200 * time.Millisecond}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { b.Close() })
-		nodes = append(nodes, b)
-		if s := b.State(); s != broker.Connecting {
-			t.Errorf("got state %v, want connecting", s)
-		}
-	}
-	p.start(t)
-	for _, b := range nodes {
-		brokertest.AwaitMembers(t, b, 1)
-	}
+// What Kafka has is there again when it was killed.
+func testFaults(t *testing.T, s *server) {
+	brokertest.Faults(t, brokertest.Server{
+		Name: "kafka", Addr: s.plain, Start: s.start, Kill: s.kill, Open: openAt,
+		Forget: func(t *testing.T, cluster string) {
+			a := admin(t, []string{s.plain})
+			topics, err := a.DescribeTopics([]string{cluster})
+			if err != nil || len(topics) != 1 || len(topics[0].Partitions) == 0 {
+				t.Fatalf("got the topics %v, %v", topics, err)
+			}
+			offsets := make(map[int32]int64)
+			for _, p := range topics[0].Partitions {
+				offsets[p.ID] = -1 // its end
+			}
+			if err := a.DeleteRecords(cluster, offsets); err != nil {
+				t.Fatal(err)
+			}
+		},
+	})
 }
 
 // Hundreds of attempts to reconnect cost nothing that stays, and are numbered.
 func TestLongOutage(t *testing.T) {
-	p := newProxy(t)
-	p.start(t)
+	p := brokertest.NewProxy(t, brokers(t)[0])
+	p.Start(t)
 	d := open(t, kafka.Config{
-		Brokers: []string{p.addr}, Topic: topic(t, brokers(t)), Dial: p.dial,
+		Brokers: []string{p.Addr}, Topic: topic(t, brokers(t)), Dial: p.Dial,
 		Retry: broker.Retry{Base: time.Millisecond, Max: 2 * time.Millisecond},
 	})
 	links := make(chan broker.Link, 10000)
@@ -179,7 +95,7 @@ func TestLongOutage(t *testing.T) {
 	}
 	wait(t, c)
 	before := runtime.NumGoroutine()
-	p.kill()
+	p.Cut()
 	tries := map[string]int{}
 	for tries["publisher"] < 100 || tries["subscriber"] < 100 {
 		if err := d.Publish(t.Context(), "t", []byte("y")); err == nil {
@@ -195,7 +111,7 @@ func TestLongOutage(t *testing.T) {
 		}
 	}
 	eventually(t, "no goroutines pile up", func() bool { return runtime.NumGoroutine() < before+20 })
-	p.start(t)
+	p.Start(t)
 	eventually(t, "Kafka is back", func() bool { return d.Publish(t.Context(), "t", []byte("z")) == nil })
 	for wait(t, c) != "z" {
 	}
@@ -318,8 +234,8 @@ func TestSpread(t *testing.T) {
 func TestCloseInOutage(t *testing.T) {
 	for _, how := range []string{"killed", "frozen"} {
 		t.Run(how, func(t *testing.T) {
-			p := newProxy(t)
-			p.start(t)
+			p := brokertest.NewProxy(t, brokers(t)[0])
+			p.Start(t)
 			d := through(t, p, 1)[0]
 			if _, err := d.Subscribe(t.Context(), "t", func([]byte) {}); err != nil {
 				t.Fatal(err)
@@ -328,9 +244,9 @@ func TestCloseInOutage(t *testing.T) {
 				t.Fatal(err)
 			}
 			if how == "killed" {
-				p.kill()
+				p.Cut()
 			} else {
-				p.freeze()
+				p.Freeze()
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
@@ -356,8 +272,8 @@ func TestCloseInOutage(t *testing.T) {
 }
 
 func TestNothingStays(t *testing.T) {
-	p := newProxy(t)
-	p.start(t)
+	p := brokertest.NewProxy(t, brokers(t)[0])
+	p.Start(t)
 	d := through(t, p, 1)[0]
 	c := make(chan string, 1)
 	sub, err := d.Subscribe(t.Context(), "t", func(b []byte) { c <- string(b) })
@@ -368,7 +284,7 @@ func TestNothingStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, c)
-	if n := p.connections(); n > 5 {
+	if n := p.Connections(); n > 5 {
 		t.Errorf("%d connections to one broker", n)
 	}
 	if err := sub.Close(); err != nil {
@@ -377,7 +293,7 @@ func TestNothingStays(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "all connections are closed", func() bool { return p.connections() == 0 })
+	eventually(t, "all connections are closed", func() bool { return p.Connections() == 0 })
 	if got := stacks(); got != "" {
 		t.Errorf("goroutines are left:\n%s", got)
 	}

@@ -28,7 +28,7 @@ func TestServer(t *testing.T) {
 	t.Run("Examine", func(t *testing.T) { testExamine(t, s) })
 	t.Run("Revoked", func(t *testing.T) { testRevoked(t, s) })
 	t.Run("TLS", func(t *testing.T) { testTLS(t, s) })
-	t.Run("Restart", func(t *testing.T) { testRestart(t, s) })
+	t.Run("Faults", func(t *testing.T) { testFaults(t, s) })
 }
 
 // refused wants an error of Open with these words, and without a password.
@@ -176,26 +176,6 @@ func testTLS(t *testing.T, s *server) {
 	cfg.TLS = nil
 	refused(t, cfg, "kafka: "+s.tls)
 	refused(t, kafka.Config{Brokers: []string{s.plain}, TLS: &tls.Config{RootCAs: s.trust}}, "kafka: "+s.plain)
-}
-
-// Kafka is killed, and comes back with what it had.
-func testRestart(t *testing.T, s *server) {
-	var ds []broker.Driver
-	for range 2 {
-		ds = append(ds, open(t, kafka.Config{Brokers: []string{s.plain}, Topic: "restart"}))
-	}
-	x, y, heard := watched(t, ds)
-	say(t, x, y, 0, 100)
-	expect(t, heard, 0, 100)
-	s.kill()
-	say(t, x, y, 100, 200)
-	inState(t, broker.Down, x, y)
-	s.start(t)
-	back := time.Now()
-	say(t, x, y, 200, 300)
-	expect(t, heard, 100, 300)
-	t.Logf("all was there %v after Kafka", time.Since(back))
-	inState(t, broker.Up, x, y)
 }
 
 func TestErrors(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +19,12 @@ import (
 
 var silent = slog.New(slog.NewTextHandler(io.Discard, nil))
 
+func TestMain(m *testing.M) { brokertest.Main(m, openAt) }
+
+func openAt(ctx context.Context, addr, _ string) (broker.Driver, error) {
+	return rabbitmq.Open(ctx, rabbitmq.Config{URL: "amqp://full:correct-horse@" + addr, Logger: silent})
+}
+
 // TestFaults does to one RabbitMQ what may happen to it, as it takes its time
 // to start.
 func TestFaults(t *testing.T) {
@@ -31,7 +36,8 @@ func TestFaults(t *testing.T) {
 		"no-bind":      {".*", `^amq\.direct$`, ".*"},
 		"no-read":      {".*", ".*", `^amq\.direct$`},
 	})
-	t.Run("ComesLate", s.testComesLate)
+	t.Run("NotThere", s.testNotThere)
+	s.start(t)
 	t.Run("Errors", s.testErrors)
 	t.Run("Permissions", s.testPermissions)
 	t.Run("Examine", s.testExamine)
@@ -42,9 +48,43 @@ func TestFaults(t *testing.T) {
 	t.Run("QueuesDeleted", s.testQueuesDeleted)
 	t.Run("MayNotWrite", s.testMayNotWrite)
 	t.Run("TooLarge", s.testTooLarge)
-	t.Run("Hang", s.testHang)
-	t.Run("Restart", s.testRestart)
 	t.Run("LinksTold", s.testLinksTold)
+	t.Run("CloseInOutage", s.testCloseInOutage)
+	brokertest.Faults(t, brokertest.Server{
+		Name: "rabbitmq", Addr: s.addr(), Start: s.start, Kill: s.kill, Open: openAt, Forget: s.purge,
+	})
+}
+
+func (s *server) start(t *testing.T) {
+	t.Helper()
+	s.launch(t)
+	s.await(t)
+}
+
+// purge empties the queues of a cluster.
+func (s *server) purge(t *testing.T, cluster string) {
+	t.Helper()
+	admin, err := amqp.Dial(s.url("full"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	ch, err := admin.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for name := range strings.FieldsSeq(s.ctl(t, "list_queues", "name", "--no-table-headers")) {
+		if strings.HasPrefix(name, cluster) {
+			if _, err := ch.QueuePurge(name, false); err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+	}
+	if n == 0 {
+		t.Fatalf("the cluster %s has no queues", cluster)
+	}
 }
 
 func (s *server) open(t *testing.T, user string) broker.Driver {
@@ -119,29 +159,9 @@ func state(t *testing.T, want broker.State, nodes ...*broker.Bus) {
 	}
 }
 
-func (s *server) testComesLate(t *testing.T) {
+func (s *server) testNotThere(t *testing.T) {
 	if _, err := rabbitmq.Open(t.Context(), rabbitmq.Config{URL: s.url("full")}); err == nil || !strings.Contains(err.Error(), "start RabbitMQ there") {
 		t.Errorf("got %v, want what to do", err)
-	}
-	var nodes []*broker.Bus
-	cluster := brokertest.Prefix()
-	for i := range 2 {
-		b, err := broker.Open(t.Context(), func(ctx context.Context) (broker.Driver, error) {
-			return rabbitmq.Open(ctx, rabbitmq.Config{URL: s.url("full"), Logger: silent})
-		}, broker.Options{Node: fmt.Sprint(i), Cluster: cluster, Logger: silent, Retry: broker.Retry{Max: 200 * time.Millisecond}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { b.Close() })
-		nodes = append(nodes, b)
-		if s := b.State(); s != broker.Connecting {
-			t.Errorf("got state %v, want connecting", s)
-		}
-	}
-	s.launch(t)
-	s.await(t)
-	for _, b := range nodes {
-		brokertest.AwaitMembers(t, b, 1)
 	}
 }
 
@@ -317,46 +337,16 @@ func (s *server) testOutOfMemory(t *testing.T) {
 	state(t, broker.Up, x, y)
 }
 
-// RabbitMQ stops answering, but its connections stand.
-func (s *server) testHang(t *testing.T) {
-	x, y, heard := s.watched(t)
-	if err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGSTOP); err != nil {
+// A driver is closed while RabbitMQ is away.
+func (s *server) testCloseInOutage(t *testing.T) {
+	d := s.open(t, "full")
+	if _, err := d.Subscribe(t.Context(), brokertest.Prefix(), func([]byte) {}); err != nil {
 		t.Fatal(err)
 	}
-	say(t, x, y, 0, 100)
-	state(t, broker.Down, x, y)
-	if err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	expect(t, heard, 0, 100)
-	state(t, broker.Up, x, y)
-}
-
-// RabbitMQ is killed and comes back: what was said meanwhile arrives, once and
-// in order, and nobody was declared down.
-func (s *server) testRestart(t *testing.T) {
-	x, y, heard := s.watched(t)
-	say(t, x, y, 0, 100)
-	expect(t, heard, 0, 100)
-	lonely := s.open(t, "full")
-	if _, err := lonely.Subscribe(t.Context(), brokertest.Prefix(), func([]byte) {}); err != nil {
-		t.Fatal(err)
-	}
-	// RabbitMQ writes what was declared to its disk within seconds.
-	s.ctl(t, "eval", "mnesia:sync_log().")
 	s.kill()
-	say(t, x, y, 100, 200)
-	state(t, broker.Down, x, y)
 	begin := time.Now()
-	if err := lonely.Close(); err != nil || time.Since(begin) > time.Second {
+	if err := d.Close(); err != nil || time.Since(begin) > time.Second {
 		t.Errorf("close without RabbitMQ: %v, after %v", err, time.Since(begin))
 	}
-	say(t, x, y, 200, 300)
-	s.launch(t)
-	expect(t, heard, 100, 300)
-	say(t, x, y, 300, 400)
-	expect(t, heard, 300, 400)
-	state(t, broker.Up, x, y)
-	brokertest.AwaitMembers(t, x, 1)
-	brokertest.AwaitMembers(t, y, 1)
+	s.start(t)
 }

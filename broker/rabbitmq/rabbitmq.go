@@ -27,7 +27,7 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 	// see to it that none waits for ever.
 	d.Driver = bridge.New(d.publisher, func(ctx context.Context, topic string) (message.Subscriber, error) {
 		return openSubscriber(ctx, &cfg, addr, topic, d.links)
-	}, bridge.Options{})
+	}, bridge.Options{OwnPayload: true})
 	return d, nil
 }
 

@@ -2,12 +2,10 @@ package redis_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -32,121 +30,31 @@ func drivers(t *testing.T, s *server, n int) []broker.Driver {
 	return ds
 }
 
-// watched are two nodes of one cluster, of which the second tells what it hears.
-func watched(t *testing.T, s *server) (x, y *broker.Bus, heard <-chan string) {
-	nodes := brokertest.Cluster(t, drivers(t, s, 2), broker.Options{})
-	c := make(chan string, 10000)
-	var over atomic.Bool
-	for _, b := range nodes {
-		b.Watch(func(ev broker.Event) {
-			if over.Load() {
-				return // the nodes go, one after the other
-			}
-			if ev.Kind == broker.Gap || ev.Kind == broker.NodeDown {
-				t.Errorf("%s: %v of %s", b.Self().Name, ev.Kind, ev.Node.Name)
-			}
-		})
-	}
-	nodes[1].Handle("x", func(m broker.Message) { c <- string(m.Body) })
-	t.Cleanup(func() { over.Store(true) })
-	return nodes[0], nodes[1], c
+func TestMain(m *testing.M) {
+	redis.LogTo(silent)
+	brokertest.Main(m, openAt)
 }
 
-// say sends numbers from a on, some to all and some to y, until stop says so.
-func say(t *testing.T, x, y *broker.Bus, from, to int) {
-	t.Helper()
-	for i := from; i < to; i++ {
-		var err error
-		if i%3 == 0 {
-			err = x.Send(y.Self().ID, "x", fmt.Append(nil, i))
-		} else {
-			err = x.Broadcast("x", fmt.Append(nil, i))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+func openAt(ctx context.Context, addr, _ string) (broker.Driver, error) {
+	return redis.Open(ctx, redis.Config{URL: "redis://" + addr, Logger: silent})
 }
 
-func expect(t *testing.T, heard <-chan string, from, to int) {
-	t.Helper()
-	for i := from; i < to; i++ {
-		select {
-		case s := <-heard:
-			if s != fmt.Sprint(i) {
-				t.Fatalf("got %s, want %d", s, i)
-			}
-		case <-time.After(brokertest.Patience):
-			t.Fatalf("message %d never came", i)
-		}
-	}
-}
-
-// Redis is killed and comes back empty: what was said meanwhile arrives, once
-// and in order, and nobody was declared down.
-func TestRestart(t *testing.T) {
+// What Redis has is lost when it is killed.
+func TestFaults(t *testing.T) {
 	s := newServer(t)
 	s.start(t)
-	x, y, heard := watched(t, s)
-	say(t, x, y, 0, 100)
-	expect(t, heard, 0, 100)
-	for round := 1; round <= 2; round++ {
-		s.kill()
-		base := round * 1000
-		say(t, x, y, base, base+100)
-		for _, b := range []*broker.Bus{x, y} {
-			eventually(t, "the outage is noticed", func() bool { return b.State() == broker.Down })
-		}
-		say(t, x, y, base+100, base+200)
-		s.start(t)
-		say(t, x, y, base+200, base+300)
-		expect(t, heard, base, base+300)
-		for _, b := range []*broker.Bus{x, y} {
-			eventually(t, "the end of the outage is noticed", func() bool { return b.State() == broker.Up })
-		}
-	}
-}
-
-// Redis stops answering, but its connections stand.
-func TestHang(t *testing.T) {
-	s := newServer(t)
-	s.start(t)
-	x, y, heard := watched(t, s)
-	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	say(t, x, y, 0, 100)
-	eventually(t, "the outage is noticed", func() bool { return x.State() == broker.Down })
-	if err := s.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	expect(t, heard, 0, 100)
-	for _, b := range []*broker.Bus{x, y} {
-		eventually(t, "the end of the outage is noticed", func() bool { return b.State() == broker.Up })
-	}
-}
-
-func TestRedisAppearsLate(t *testing.T) {
-	s := newServer(t)
-	var nodes []*broker.Bus
-	cluster := brokertest.Prefix()
-	for i := range 2 {
-		b, err := broker.Open(t.Context(), func(ctx context.Context) (broker.Driver, error) {
-			return redis.Open(ctx, redis.Config{URL: s.url(), Logger: silent})
-		}, broker.Options{Node: fmt.Sprint(i), Cluster: cluster, Logger: silent, Retry: broker.Retry{Max: 200 * time.Millisecond}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { b.Close() })
-		nodes = append(nodes, b)
-		if s := b.State(); s != broker.Connecting {
-			t.Errorf("got state %v, want connecting", s)
-		}
-	}
-	s.start(t)
-	for _, b := range nodes {
-		brokertest.AwaitMembers(t, b, 1)
-	}
+	brokertest.Faults(t, brokertest.Server{
+		Name: "redis", Addr: "127.0.0.1:" + s.port, Start: s.start, Kill: s.kill, Open: openAt,
+		Forget: func(t *testing.T, cluster string) {
+			keys, err := s.client(t).Keys(t.Context(), cluster+".*").Result()
+			if err != nil || len(keys) == 0 {
+				t.Fatalf("got the streams %v, %v", keys, err)
+			}
+			if err := s.client(t).Del(t.Context(), keys...).Err(); err != nil {
+				t.Fatal(err)
+			}
+		},
+	})
 }
 
 // The stream comes back with smaller IDs, as when the clock went back.

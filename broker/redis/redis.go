@@ -42,6 +42,7 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 		return subscriber(ctx, d.cfg, topic, d.links)
 	}, bridge.Options{
 		ContextPublish: true,
+		OwnPayload:     true,
 		// go-redis does not watch the context of a call that waits for an
 		// answer; without its connections the call returns at once.
 		Interrupt: func() { d.closeErr = client.Close() },

@@ -1,4 +1,4 @@
-package kafka_test
+package brokertest
 
 import (
 	"context"
@@ -7,10 +7,12 @@ import (
 	"testing"
 )
 
-// A proxy stands between a test and the Kafka that all tests share, which can
-// thus go away, hang and come back for one test alone.
-type proxy struct {
-	addr, kafka string
+// A Proxy stands between nodes and their broker, which can thus go away, hang
+// and come back for them alone. Its methods may be called concurrently, but
+// not Start with Cut.
+type Proxy struct {
+	Addr string // where it listens
+	to   string
 
 	mu    sync.Mutex // guards what follows
 	l     net.Listener
@@ -19,30 +21,31 @@ type proxy struct {
 	wg    sync.WaitGroup
 }
 
-// newProxy returns a proxy that is not there yet.
-func newProxy(t *testing.T) *proxy {
+// NewProxy returns a proxy before the broker at to, that is not there yet.
+func NewProxy(t testing.TB, to string) *Proxy {
 	t.Helper()
-	p := &proxy{kafka: brokers(t)[0], conns: make(map[net.Conn]bool), open: make(chan struct{})}
+	p := &Proxy{to: to, conns: make(map[net.Conn]bool), open: make(chan struct{})}
 	close(p.open)
 	l, err := net.Listen("tcp", "127.0.0.1:0") // finds a free port
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.addr = l.Addr().String()
+	p.Addr = l.Addr().String()
 	l.Close()
-	t.Cleanup(func() { p.thaw(); p.kill() })
+	t.Cleanup(func() { p.Thaw(); p.Cut() })
 	return p
 }
 
-// dial is for Config.Dial: whatever address Kafka says it has, the way leads
-// through the proxy.
-func (p *proxy) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, network, p.addr)
+// Dial leads through the proxy, whatever address it is given: some brokers tell
+// their clients where they are.
+func (p *Proxy) Dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, network, p.Addr)
 }
 
-func (p *proxy) start(t *testing.T) {
+// Start makes the proxy accept connections.
+func (p *Proxy) Start(t testing.TB) {
 	t.Helper()
-	l, err := net.Listen("tcp", p.addr)
+	l, err := net.Listen("tcp", p.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +58,7 @@ func (p *proxy) start(t *testing.T) {
 			if err != nil {
 				return
 			}
-			out, err := net.Dial("tcp", p.kafka)
+			out, err := net.Dial("tcp", p.to)
 			if err != nil {
 				in.Close()
 				continue
@@ -78,7 +81,7 @@ func (p *proxy) start(t *testing.T) {
 }
 
 // copy ends when either side is closed.
-func (p *proxy) copy(to, from net.Conn) {
+func (p *Proxy) copy(to, from net.Conn) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 32<<10)
@@ -103,8 +106,8 @@ func (p *proxy) copy(to, from net.Conn) {
 	delete(p.conns, to)
 }
 
-// kill cuts all connections and accepts no more.
-func (p *proxy) kill() {
+// Cut ends all connections and accepts no more, before the next Start.
+func (p *Proxy) Cut() {
 	p.mu.Lock()
 	if p.l != nil {
 		p.l.Close()
@@ -117,14 +120,16 @@ func (p *proxy) kill() {
 	p.wg.Wait()
 }
 
-// freeze lets nothing pass any more, and thaw everything.
-func (p *proxy) freeze() {
+// Freeze lets nothing pass any more, though the connections stand, and Thaw
+// everything.
+func (p *Proxy) Freeze() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open = make(chan struct{})
 }
 
-func (p *proxy) thaw() {
+// Thaw ends Freeze.
+func (p *Proxy) Thaw() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
@@ -134,7 +139,8 @@ func (p *proxy) thaw() {
 	}
 }
 
-func (p *proxy) connections() int {
+// Connections returns how many there are.
+func (p *Proxy) Connections() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.conns) / 2
