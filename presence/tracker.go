@@ -1,218 +1,99 @@
 package presence
 
 import (
-	"errors"
-	"maps"
-	"slices"
-	"sync"
-	"time"
+	"iter"
 
 	"github.com/carillonhq/carillon/broker"
 )
 
-// channel is presence's name on the bus.
-const channel = "presence"
-
 // A Tracker is one node's view of who is here. All methods may be called
-// concurrently and none waits for another node.
-type Tracker struct {
-	bus    *broker.Bus
-	opts   Options
-	cancel func() // of the watch on the bus
-
-	tell sync.Mutex // held from a change of own to its message: others see them in order
-
-	mu       sync.Mutex // guards all below; taken after tell
-	closed   bool
-	own      map[string]map[string]struct{} // user → devices here
-	nodes    map[broker.NodeID]*node        // the others
-	total    map[string]int                 // user → devices on all nodes
-	watchers map[int]func(Change)
-	nextID   int
-	changes  []Change // not yet told to the watchers
-	telling  bool
-	retry    *time.Timer    // tells all others all; nil while there is no need
-	wg       sync.WaitGroup // the goroutines that notify and retell
-}
-
-// node is what another node holds, as far as it has told.
-type node struct {
-	name     string
-	held     map[string]int // user → devices
-	incoming map[string]int // pages that came so far; nil outside of a series
-}
+// concurrently, and none but Close waits for anything.
+type Tracker struct{ bus *broker.Bus }
 
 // New returns a Tracker on bus, which it does not close. A bus carries one
-// Tracker.
-func New(bus *broker.Bus, opts Options) *Tracker {
-	t := &Tracker{
-		bus:      bus,
-		opts:     opts,
-		own:      make(map[string]map[string]struct{}),
-		nodes:    make(map[broker.NodeID]*node),
-		total:    make(map[string]int),
-		watchers: make(map[int]func(Change)),
-	}
-	bus.Handle(channel, t.receive)
-	t.cancel = bus.Watch(t.event)
-	for _, m := range bus.Members() {
-		// Those that were up before we watched: they have told us nothing.
-		t.meet(m)
-	}
-	return t
-}
+// Tracker, made right after the bus is opened.
+func New(bus *broker.Bus, opts Options) *Tracker { opts.fill(); return &Tracker{bus: bus} }
 
-// Track counts a device of a user in, as held by this node. A device that is
-// counted already changes nothing.
-func (t *Tracker) Track(user, device string) {
-	t.tell.Lock()
-	defer t.tell.Unlock()
-	t.mu.Lock()
-	devices := t.own[user]
-	if _, ok := devices[device]; ok || t.closed {
-		t.mu.Unlock()
-		return
-	}
-	if devices == nil {
-		devices = make(map[string]struct{}, 1)
-		t.own[user] = devices
-	}
-	devices[device] = struct{}{}
-	t.add(user, 1)
-	e := entry{user, len(devices)}
-	t.mu.Unlock()
-	t.broadcast(e)
-}
+// Track counts a device of a user in, as held by this node, until its Hold is
+// let go. A device that this node holds already, or gives its grace, is held
+// anew: the former Hold does nothing any more. It fails with ErrInvalid or
+// ErrClosed.
+func (t *Tracker) Track(user, device string, m Meta) (*Hold, error) { return nil, nil }
 
-// Untrack counts a device of a user out. An unknown one changes nothing.
-func (t *Tracker) Untrack(user, device string) {
-	t.tell.Lock()
-	defer t.tell.Unlock()
-	t.mu.Lock()
-	devices := t.own[user]
-	if _, ok := devices[device]; !ok || t.closed {
-		t.mu.Unlock()
-		return
-	}
-	delete(devices, device)
-	if len(devices) == 0 {
-		delete(t.own, user)
-	}
-	t.add(user, -1)
-	e := entry{user, len(devices)}
-	t.mu.Unlock()
-	t.broadcast(e)
-}
+// A Hold is a device's place on this node. All methods may be called
+// concurrently; those of a device that is held no more change nothing.
+type Hold struct{ t *Tracker }
 
-// broadcast tells the others. If the Bus does not take it, because its buffer
-// is full, they are told all, later. It needs tell.
-func (t *Tracker) broadcast(e entry) {
-	if err := t.bus.Broadcast(channel, appendChange(nil, e)); err != nil && !errors.Is(err, broker.ErrClosed) {
-		t.retell()
-	}
-}
+// Update replaces the device's metadata. It fails with ErrInvalid, ErrGone or
+// ErrClosed.
+func (h *Hold) Update(m Meta) error { return nil }
 
-// Online reports whether a user has a device on any node.
-func (t *Tracker) Online(user string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.total[user] > 0
-}
+// Leave counts the device out at once: its user said goodbye.
+func (h *Hold) Leave() {}
 
-// Users returns all users that are online, sorted by ID.
-func (t *Tracker) Users() []User {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	nodes := make(map[string][]string, len(t.total))
-	self := t.bus.Self().Name
-	for user := range t.own {
-		nodes[user] = append(nodes[user], self)
-	}
-	for _, n := range t.nodes {
-		for user := range n.held {
-			nodes[user] = append(nodes[user], n.name)
-		}
-	}
-	users := make([]User, 0, len(t.total))
-	for _, user := range slices.Sorted(maps.Keys(t.total)) {
-		slices.Sort(nodes[user])
-		users = append(users, User{ID: user, Devices: t.total[user], Nodes: nodes[user]})
-	}
-	return users
-}
+// Lose counts the device out after Options.Grace, unless it is tracked again,
+// or its user is seen on another device: its connection was lost, or this node
+// ended it and expects it back.
+func (h *Hold) Lose() {}
 
-// Watch calls f with every Change from now on, one at a time, in order, on a
-// goroutine of the Tracker. It must not call Close.
-func (t *Tracker) Watch(f func(Change)) (cancel func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	id := t.nextID
-	t.nextID++
-	t.watchers[id] = f
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		delete(t.watchers, id)
-	}
-}
+// Drain tells the other nodes that this one is about to leave. Devices are
+// still tracked; those that are lost get their grace as ever, and all that
+// this node holds when it closes is given its grace by the others.
+func (t *Tracker) Drain() {}
 
-// Close stops tracking. The other nodes count this one's devices until its
-// Bus is closed.
-func (t *Tracker) Close() error {
-	t.cancel()
-	t.bus.Handle(channel, nil)
-	t.mu.Lock()
-	if t.closed {
-		t.mu.Unlock()
-		return nil
-	}
-	t.closed = true
-	clear(t.watchers)
-	if t.retry != nil && t.retry.Stop() {
-		t.wg.Done()
-	}
-	t.mu.Unlock()
-	t.wg.Wait()
-	return nil
-}
+// Online reports whether a user has a device on any node, or is given a grace.
+func (t *Tracker) Online(user string) bool { return false }
 
-// add changes a user's total. It needs mu.
-func (t *Tracker) add(user string, n int) {
-	if n == 0 {
-		return
-	}
-	before := t.total[user]
-	if before+n == 0 {
-		delete(t.total, user)
-	} else {
-		t.total[user] = before + n
-	}
-	if before != 0 && before+n != 0 {
-		return
-	}
-	t.changes = append(t.changes, Change{User: user, Online: before == 0})
-	if !t.telling && !t.closed {
-		t.telling = true
-		t.wg.Go(t.notify) // ends when all is told
-	}
-}
+// Get returns what is known of each user, in the order asked, of those who
+// are not online too. seq is the latest change that it shows.
+func (t *Tracker) Get(users ...string) (states []User, seq uint64) { return nil, 0 }
 
-func (t *Tracker) notify() {
-	for {
-		t.mu.Lock()
-		if len(t.changes) == 0 {
-			t.telling = false
-			t.mu.Unlock()
-			return
-		}
-		changes := t.changes
-		t.changes = nil
-		watchers := slices.Collect(maps.Values(t.watchers))
-		t.mu.Unlock()
-		for _, c := range changes {
-			for _, f := range watchers {
-				f(c)
-			}
-		}
-	}
-}
+// Devices returns a user's devices on all nodes, sorted by ID, then by node. A
+// device that moves stands there twice, until its older place is given up.
+func (t *Tracker) Devices(user string) []Device { return nil }
+
+// Counts returns the totals.
+func (t *Tracker) Counts() Counts { return Counts{} }
+
+// Page returns some of the users that are online, at most limit and MaxPage:
+// the first ones with after "", else those that follow the page whose Next it
+// is. The order is fixed, the same on all nodes, and means nothing. Users that
+// are online all the while are on one page each; those who come or go
+// meanwhile may be missed, and stand in the changes. It fails with ErrCursor.
+func (t *Tracker) Page(after string, limit int) (Page, error) { return Page{}, nil }
+
+// All iterates over all users that are online, as Page does.
+func (t *Tracker) All() iter.Seq[User] { return func(func(User) bool) {} }
+
+// Watch calls f with every Change whose Seq is greater than seq, one at a
+// time, in order, on a goroutine of the Tracker. f must not call Close. If it
+// is so slow that too many changes wait, a Reset stands in their place. After
+// cancel a call that is under way may still end.
+func (t *Tracker) Watch(f func(Change)) (seq uint64, cancel func()) { return 0, func() {} }
+
+// WatchState calls f with every State that follows now, which is the State at
+// the time of the call. All else is as with Watch, on the same goroutine.
+func (t *Tracker) WatchState(f func(State)) (now State, cancel func()) { return 0, func() {} }
+
+// WatchReplaced calls f when a device that this node holds is tracked anew, on
+// another node or here: of two places of one device, exactly one node is told
+// so, that of the older one. The older Hold counts until it is let go. All
+// else is as with Watch, on the same goroutine.
+func (t *Tracker) WatchReplaced(f func(Replaced)) (cancel func()) { return func() {} }
+
+// State tells how far the view can be trusted now.
+func (t *Tracker) State() State { return Synced }
+
+// Ready is closed once the view can be shown: when all nodes that were heard
+// in the first two heartbeats have told all that they hold, or after five
+// seconds, with or without a broker.
+func (t *Tracker) Ready() <-chan struct{} { return nil }
+
+// Nodes returns this node and all others that hold something or are up,
+// sorted by name, then by ID.
+func (t *Tracker) Nodes() []Node { return nil }
+
+// Close stops tracking. The other nodes give all that this node still holds
+// its grace. It may be called before the Bus is closed, and more than once,
+// but not by a watcher.
+func (t *Tracker) Close() error { return nil }

@@ -57,7 +57,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(addr s
 			}
 		})()
 	}
-	tracker := presence.New(bus, presence.Options{})
+	tracker := presence.New(bus, presence.Options{Heartbeat: cfg.Broker.Heartbeat, Logger: logger})
 	defer func() { err = errors.Join(err, tracker.Close()) }()
 	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger})
 	io := socketio.New(socketOptions(cfg.Server, cluster, logger))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -26,6 +27,7 @@ type service struct {
 	node   string
 	logger *slog.Logger
 	link   *link
+	holds  sync.Map       // socket ID → *presence.Hold
 	wg     sync.WaitGroup // acknowledgements that wait for other instances
 }
 
@@ -122,18 +124,37 @@ func (s *service) connected(_ context.Context, socket *socketio.Socket) {
 	if err := socket.Emit("session", session{User: user, Instance: s.node, ID: socket.ID()}); err != nil {
 		s.logger.Debug("session not told", "socket", socket.ID(), "error", err)
 	}
-	s.users.Track(user, socket.ID())
+	hold, err := s.users.Track(user, socket.ID(), presence.Meta{})
+	if err != nil {
+		s.logger.Error("presence not tracked", "socket", socket.ID(), "error", err)
+		return
+	}
+	s.holds.Store(socket.ID(), hold)
 }
 
-func (s *service) disconnected(_ context.Context, socket *socketio.Socket, _ socketio.Reason) {
-	s.users.Untrack(userOf(socket), socket.ID())
+// disconnected gives a user whose connection was lost time to come back; one
+// who said goodbye has gone.
+func (s *service) disconnected(_ context.Context, socket *socketio.Socket, reason socketio.Reason) {
+	hold, ok := s.holds.LoadAndDelete(socket.ID())
+	switch {
+	case !ok:
+	case reason == socketio.ReasonClient:
+		hold.(*presence.Hold).Leave()
+	default:
+		hold.(*presence.Hold).Lose()
+	}
 }
 
 // presenceChanged tells this instance's clients; every instance does.
 func (s *service) presenceChanged(c presence.Change) {
-	event := "presence:offline"
-	if c.Online {
+	var event string
+	switch c.Kind {
+	case presence.Online:
 		event = "presence:online"
+	case presence.Offline:
+		event = "presence:offline"
+	default:
+		return
 	}
 	user := struct {
 		User string `json:"user"`
@@ -265,9 +286,10 @@ type presentUser struct {
 
 func (s *service) listPresence(context.Context, *socketio.Socket, socketio.Raw) (any, error) {
 	users := []presentUser{}
-	for _, u := range s.users.Users() {
+	for u := range s.users.All() {
 		users = append(users, presentUser{User: u.ID, Devices: u.Devices, Instances: u.Nodes})
 	}
+	slices.SortFunc(users, func(a, b presentUser) int { return cmp.Compare(a.User, b.User) })
 	return struct {
 		OK       bool          `json:"ok"`
 		Instance string        `json:"instance"`
