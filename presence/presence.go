@@ -34,7 +34,7 @@ type User struct {
 	ID      string
 	Online  bool
 	Status  string   // see Status
-	Devices int      // on all nodes, those in their grace included, each ID counted once
+	Devices int      // on all nodes, each ID counted once; those in their grace only if no other is left
 	Nodes   []string // the names of the nodes that hold them, sorted
 }
 
