@@ -90,6 +90,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(addr s
 	case <-ctx.Done():
 	}
 	logger.Info("stopping")
+	tracker.Drain()
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Server.ShutdownTimeout)
 	defer cancel()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
