@@ -65,7 +65,6 @@ func (a *tally) add(b tally) {
 	a.Replays += b.Replays
 	a.Repairs += b.Repairs
 	a.Snapshots += b.Snapshots
-	a.Given += b.Given
 }
 
 // A plan is all that happens in one run.

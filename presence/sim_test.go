@@ -52,7 +52,7 @@ type taped struct {
 // A tally is what simulations were about.
 type tally struct {
 	Runs, Sessions, Changes, Crashes, Stops, Cuts, Pauses, Replays int
-	Repairs, Snapshots, Given                                      int
+	Repairs, Snapshots                                             int
 }
 
 // A simNode is one run of one node.
