@@ -26,6 +26,22 @@ func (b *inbox) push(wg *sync.WaitGroup, urgent bool, job func()) {
 	for !urgent && len(b.jobs) >= inboxSize {
 		b.space.Wait()
 	}
+	b.add(wg, job)
+}
+
+// offer adds a job unless so many wait already, and reports whether it did.
+func (b *inbox) offer(wg *sync.WaitGroup, limit int, job func()) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.jobs) >= limit {
+		return false
+	}
+	b.add(wg, job)
+	return true
+}
+
+// add needs mu.
+func (b *inbox) add(wg *sync.WaitGroup, job func()) {
 	b.jobs = append(b.jobs, job)
 	if !b.running {
 		b.running = true

@@ -174,6 +174,9 @@ func (s *Server) Close() error {
 
 // finish waits for the handlers and closes the adapters.
 func (s *Server) finish() error {
+	for _, n := range s.Namespaces() {
+		n.stop()
+	}
 	s.wg.Wait()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
