@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/carillonhq/carillon/broker"
@@ -85,6 +87,14 @@ func (c *Cluster) Namespace(name string) Adapter {
 		c.namespaces[name] = n
 	}
 	return n
+}
+
+// Namespaces returns the names of the namespaces that were opened and not
+// closed since, sorted.
+func (c *Cluster) Namespaces() []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.Sorted(maps.Keys(c.namespaces))
 }
 
 // AwaitNodes returns once at least n other nodes are up: what is broadcast
