@@ -117,20 +117,19 @@ func (l *Local) remove(id SocketID) {
 const batch = 1024
 
 // Join implements Adapter.
-func (l *Local) Join(id SocketID, rooms ...Room) { l.inBatches(id, rooms, l.join) }
-
-// inBatches calls f, with mu held, until it has got all rooms.
-func (l *Local) inBatches(id SocketID, rooms []Room, f func(m *member, rooms []Room)) {
-	for some := range slices.Chunk(rooms, batch) {
-		l.inBatch(id, some, f)
+func (l *Local) Join(id SocketID, rooms ...Room) {
+	for len(rooms) > 0 {
+		n := min(batch, len(rooms))
+		l.joinBatch(id, rooms[:n])
+		rooms = rooms[n:]
 	}
 }
 
-func (l *Local) inBatch(id SocketID, rooms []Room, f func(m *member, rooms []Room)) {
+func (l *Local) joinBatch(id SocketID, rooms []Room) {
 	l.mu.Lock()
 	defer l.unlock()
 	if m := l.sockets[id]; m != nil {
-		f(m, rooms)
+		l.join(m, rooms)
 	}
 }
 
@@ -157,10 +156,21 @@ func (l *Local) join(m *member, rooms []Room) {
 }
 
 // Leave implements Adapter.
-func (l *Local) Leave(id SocketID, rooms ...Room) { l.inBatches(id, rooms, l.leaveNamed) }
+func (l *Local) Leave(id SocketID, rooms ...Room) {
+	for len(rooms) > 0 {
+		n := min(batch, len(rooms))
+		l.leaveBatch(id, rooms[:n])
+		rooms = rooms[n:]
+	}
+}
 
-// leaveNamed needs mu.
-func (l *Local) leaveNamed(m *member, rooms []Room) {
+func (l *Local) leaveBatch(id SocketID, rooms []Room) {
+	l.mu.Lock()
+	defer l.unlock()
+	m := l.sockets[id]
+	if m == nil {
+		return
+	}
 	for _, name := range rooms {
 		if r := l.rooms[name]; r != nil {
 			l.leave(m, r)

@@ -13,7 +13,7 @@ type place struct {
 	at   int
 }
 
-const maxFew = 16
+const maxFew = 64
 
 func (p *places) len() int { return len(p.few) + len(p.many) }
 
@@ -44,7 +44,7 @@ func (p *places) put(r *room, at int) {
 			p.few = append(p.few, place{r, at})
 			return
 		}
-		p.many = make(map[*room]int, 2*maxFew)
+		p.many = make(map[*room]int, maxFew+1)
 		for _, o := range p.few {
 			p.many[o.room] = o.at
 		}

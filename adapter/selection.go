@@ -25,8 +25,28 @@ var selections = sync.Pool{New: func() any { return new([]*member) }}
 // selected appends the members that t selects. It needs mu. What it allocates
 // depends on t alone, not on how many they are.
 func (l *Local) selected(t Target, to []*member) []*member {
-	var few [2]named
-	except := few[0].of(l, t.Except)
+	switch {
+	case len(t.Except) > 0 || len(t.Rooms) > 1:
+		return l.sifted(t, to)
+	case len(t.Rooms) == 0:
+		return append(to, l.all...)
+	}
+	name := t.Rooms[0]
+	own := l.sockets[SocketID(name)]
+	if own != nil {
+		to = append(to, own)
+	}
+	r := l.rooms[name]
+	if r == nil {
+		return to
+	}
+	return append(to, r.members...) // own is not stored there
+}
+
+// sifted is selected where some are left out, or might come twice.
+func (l *Local) sifted(t Target, to []*member) []*member {
+	var except, rooms named
+	except.find(l, t.Except)
 	if len(t.Rooms) == 0 {
 		for _, m := range l.all {
 			if !except.has(m, len(except.rooms)) {
@@ -35,7 +55,7 @@ func (l *Local) selected(t Target, to []*member) []*member {
 		}
 		return to
 	}
-	rooms := few[1].of(l, t.Rooms)
+	rooms.find(l, t.Rooms)
 	for _, m := range rooms.sockets {
 		if !except.has(m, len(except.rooms)) {
 			to = append(to, m)
@@ -66,7 +86,7 @@ type named struct {
 	roomSpace   [8]*room
 }
 
-func (n *named) of(l *Local, names []Room) *named {
+func (n *named) find(l *Local, names []Room) {
 	n.sockets, n.rooms = n.socketSpace[:0], n.roomSpace[:0]
 	if len(names) > len(n.roomSpace) {
 		n.isSocket, n.place = make(map[*member]struct{}), make(map[*room]int)
@@ -91,7 +111,6 @@ func (n *named) of(l *Local, names []Room) *named {
 			n.rooms = append(n.rooms, r)
 		}
 	}
-	return n
 }
 
 func (n *named) names(m *member) bool {
@@ -108,13 +127,17 @@ func (n *named) has(m *member, first int) bool {
 		return true
 	}
 	if n.place != nil && m.in.len() < first {
-		found := false
-		m.in.each(func(r *room) bool {
-			at, ok := n.place[r]
-			found = ok && at < first
-			return !found
-		})
-		return found
+		for i := range m.in.few {
+			if n.isAmong(m.in.few[i].room, first) {
+				return true
+			}
+		}
+		for r := range m.in.many {
+			if n.isAmong(r, first) {
+				return true
+			}
+		}
+		return false
 	}
 	for _, r := range n.rooms[:first] {
 		if _, in := m.in.find(r); in {
@@ -122,4 +145,10 @@ func (n *named) has(m *member, first int) bool {
 		}
 	}
 	return false
+}
+
+// isAmong reports whether r is one of the first rooms. It needs place.
+func (n *named) isAmong(r *room, first int) bool {
+	at, ok := n.place[r]
+	return ok && at < first
 }
