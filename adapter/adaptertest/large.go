@@ -40,9 +40,11 @@ func largeFetch(t *testing.T, r *rig) {
 	done := make(chan struct{})
 	var infos []adapter.Info
 	var err error
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
+	defer cancel()
 	go func() {
 		defer close(done)
-		infos, err = n[0].Fetch(r.ctx(), adapter.Target{Rooms: rooms("crowd")})
+		infos, err = n[0].Fetch(ctx, adapter.Target{Rooms: rooms("crowd")})
 	}()
 	// A socket's answer, there and back, between the pages.
 	target := adapter.Target{Rooms: rooms(adapter.Room(n[1].socket.id))}
@@ -60,6 +62,7 @@ func largeFetch(t *testing.T, r *rig) {
 				t.Errorf("meanwhile an answer took %v", took)
 			}
 			between++
+			time.Sleep(2 * time.Millisecond)
 		}
 	}
 	if err != nil || len(infos) != 2*size {
