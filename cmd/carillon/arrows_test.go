@@ -25,7 +25,10 @@ const module = "github.com/carillonhq/carillon"
 // it. Patterns are those of path.Match. Tests are exempt.
 var arrows = map[string][]string{
 	// cmd wires everything, and alone names the drivers.
-	"cmd/carillon": {"transport/socketio", "transport/socketio/admin", "transport/engineio", "adapter", "presence", "broker", "broker/memory", "broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka"},
+	"cmd/carillon": {"transport/socketio", "transport/socketio/admin", "transport/engineio", "adapter", "presence", "broker", "broker/memory", "broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka", "cmd/carillon/internal/bench"},
+
+	// The load generator knows the servers by the wire alone.
+	"cmd/carillon/internal/bench": {},
 
 	// Inside transport: socketio → engineio → websocket, polling → transport,
 	// and only socketio looks further down.
@@ -75,6 +78,7 @@ var homes = map[string][]string{
 	"go.yaml.in/yaml":               {"cmd/*"},
 	"golang.org/x/term":             {"cmd/*"},
 	"golang.org/x/crypto":           {"transport/socketio/admin"},
+	"github.com/HdrHistogram":       {"cmd/carillon/internal/bench"},
 	"github.com/rogpeppe":           {}, // for tests
 	"github.com/klauspost/compress": {"broker", "broker/*"},
 }

@@ -14,6 +14,7 @@ const usage = `Carillon is a Socket.IO-compatible real-time server whose nodes r
 
 Usage:
   carillon serve [flags]   run a node; carillon serve --help tells how to configure it
+  carillon bench [flags]   load Socket.IO servers and measure them; carillon bench --help
   carillon version         tell what this binary was built from
   carillon help            print this text
 `
@@ -28,6 +29,8 @@ func command(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 	switch args[0] {
 	case "serve":
 		return serve(ctx, args[1:], environ, stdout, stderr)
+	case "bench":
+		return benchCommand(ctx, args[1:], stdout, stderr)
 	case "help", "--help", "-h":
 		fmt.Fprint(stdout, usage)
 		return exitOK
