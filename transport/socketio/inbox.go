@@ -2,8 +2,8 @@ package socketio
 
 import "sync"
 
-// An inbox runs jobs one at a time, in their order, on a goroutine that lives
-// only while there are any. So the handlers of a socket may wait for an
+// An inbox runs jobs one at a time, in their order, on a goroutine of the crew
+// that it has only while there are any. So the handlers of a socket may wait for an
 // acknowledgement that its connection's reader brings.
 type inbox struct {
 	mu      sync.Mutex // guards all below
@@ -17,7 +17,7 @@ type inbox struct {
 const inboxSize = 64
 
 // push adds a job. It waits while the inbox is full, unless urgent.
-func (b *inbox) push(wg *sync.WaitGroup, urgent bool, job func()) {
+func (b *inbox) push(c *crew, urgent bool, job func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.space.L == nil {
@@ -29,7 +29,7 @@ func (b *inbox) push(wg *sync.WaitGroup, urgent bool, job func()) {
 	b.jobs = append(b.jobs, job)
 	if !b.running {
 		b.running = true
-		wg.Go(b.run) // ends when no job is left
+		c.start(b)
 	}
 }
 
