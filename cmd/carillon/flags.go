@@ -99,6 +99,7 @@ func serve(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 		fmt.Fprintf(stderr, "carillon: %v\n", err)
 		return exitFailed
 	}
+	tuneMemory(environ)
 	if err := run(ctx, cfg, logger, nil); err != nil {
 		logger.Error("server failed", "err", err)
 		return exitFailed
