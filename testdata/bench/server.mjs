@@ -7,7 +7,9 @@ import { createAdapter } from "@socket.io/redis-adapter";
 import { createClient } from "redis";
 import { Server } from "socket.io";
 
-const pub = createClient({ url: process.env.REDIS });
+// Its default of five seconds for a command ends the process where the machine
+// is short of CPU.
+const pub = createClient({ url: process.env.REDIS, commandOptions: { timeout: 60_000 } });
 const sub = pub.duplicate();
 for (const client of [pub, sub]) {
 	client.on("error", (err) => {

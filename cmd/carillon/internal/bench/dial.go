@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"strconv"
@@ -142,9 +143,7 @@ func (c *conn) next() ([]byte, error) {
 // joinPacket is the CONNECT of a user.
 func joinPacket(auth map[string]any, user string) ([]byte, error) {
 	all := map[string]any{"user": user}
-	for key, value := range auth {
-		all[key] = value
-	}
+	maps.Copy(all, auth)
 	text, err := json.Marshal(all)
 	return append([]byte("40"), text...), err
 }
