@@ -9,9 +9,10 @@ import "context"
 // broadcast before another arrives before it, and a socket that joined gets
 // the next broadcast.
 //
-// What asks other nodes (Ask, Fetch, Count, Receipt.Wait) returns all that came
-// before ctx was done; if a node is missing, the error is a *PartialError
-// that names it, and the result holds the answers of the others.
+// What asks other nodes (Ask, Fetch, Count, AllRooms, AskNodes, Receipt.Wait)
+// returns all that came before ctx was done; if a node is missing, the error is
+// a *PartialError that names it, and the result holds the answers of the
+// others.
 type Adapter interface {
 	// NewID returns a fresh SocketID that names this node.
 	NewID() SocketID
@@ -48,17 +49,39 @@ type Adapter interface {
 	// *PartialError. With no socket selected it returns without waiting.
 	Ask(ctx context.Context, t Target, p *Packet) ([]Answer, error)
 
-	// Fetch describes the selected sockets of all nodes.
+	// Fetch describes the selected sockets of all nodes. Each node's come in
+	// pages: of a node that is missing from some page on, those before are in
+	// the result.
 	Fetch(ctx context.Context, t Target) ([]Info, error)
 
 	// Count returns the number of selected sockets on all nodes.
 	Count(ctx context.Context, t Target) (int, error)
+
+	// AllRooms returns the rooms that have members, on all nodes, and how many.
+	// A socket's own room is left out, unless others are in it, too.
+	AllRooms(ctx context.Context) (map[Room]int, error)
 
 	// JoinAll, LeaveAll and DisconnectAll act on the selected sockets of all
 	// nodes, each in the sending node's order with its broadcasts.
 	JoinAll(t Target, rooms ...Room) error
 	LeaveAll(t Target, rooms ...Room) error
 	DisconnectAll(t Target, close bool) error
+
+	// TellNodes hands body, which is what the application likes, to the
+	// NodeHandler of this namespace on every other node, in order with this
+	// node's broadcasts. A node without one passes over it.
+	TellNodes(body []byte) error
+
+	// AskNodes is TellNodes that returns when each of the other nodes has
+	// answered or gone, or when ctx is done: give it one that ends. A node
+	// without a NodeHandler, or without the namespace, is not asked. The
+	// answers come in no order. If a node did not answer in time, the
+	// Missing.Err is ErrSilent.
+	AskNodes(ctx context.Context, body []byte) ([]NodeAnswer, error)
+
+	// HandleNodes sets what other nodes' TellNodes and AskNodes call on this
+	// one, instead of the handler before.
+	HandleNodes(h NodeHandler)
 
 	// Close forgets all sockets, without disconnecting them. Afterwards
 	// nothing is delivered, and what can fail fails with ErrClosed.

@@ -179,29 +179,3 @@ func TestMalformedMessages(t *testing.T) {
 		t.Errorf("a socket got %q", got)
 	}
 }
-
-func BenchmarkLocalBroadcast(b *testing.B) {
-	for _, n := range []int{10, 1000, 100_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			a := adapter.NewLocal()
-			for range n {
-				a.Add(&sink{a.NewID()}, "r")
-			}
-			t := adapter.Target{Rooms: []adapter.Room{"r"}}
-			p := &adapter.Packet{Data: []byte("x")}
-			b.ReportAllocs()
-			for b.Loop() {
-				a.Broadcast(t, p)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/socket")
-		})
-	}
-}
-
-// sink is a Socket that costs nothing.
-type sink struct{ id adapter.SocketID }
-
-func (s *sink) ID() adapter.SocketID         { return s.id }
-func (s *sink) Deliver(*adapter.Packet) bool { return true }
-func (s *sink) Disconnect(bool)              {}
-func (s *sink) Info() []byte                 { return nil }

@@ -34,7 +34,7 @@ func (l *Local) Ask(ctx context.Context, t Target, p *Packet) ([]Answer, error) 
 	ctx, release := l.bound(ctx)
 	defer release()
 	in := newInquiry()
-	q := newQuestion(p, func(id SocketID, body []byte, ok bool) { in.answer(broker.NodeID{}, id, body, ok) })
+	q := newQuestion(p, func(id SocketID, body []byte, ok bool) { in.answer(broker.NodeID{}, id, outcomeOf(ok), body) })
 	defer q.forget()
 	n, err := l.ask(t, q)
 	if err != nil {
@@ -66,6 +66,13 @@ func (l *Local) ask(t Target, q *question) (int, error) {
 		}
 	})
 	return n, nil
+}
+
+func outcomeOf(ok bool) outcome {
+	if ok {
+		return answered
+	}
+	return gone
 }
 
 // A question is a packet that sockets of this node were asked to answer.

@@ -3,7 +3,6 @@ package adapter
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"sync"
 
@@ -25,13 +24,21 @@ func (a *asks) init() {
 	a.theirs = make(map[broker.NodeID]map[uint64]*question)
 }
 
-// begin gives an inquiry of ours its number.
-func (a *asks) begin(in *inquiry) uint64 {
+// number returns one that no other question of this node has.
+func (a *asks) number() uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.last++
-	a.ours[a.last] = in
 	return a.last
+}
+
+// begin gives an inquiry of ours its number.
+func (a *asks) begin(in *inquiry) uint64 {
+	number := a.number()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ours[number] = in
+	return number
 }
 
 func (a *asks) end(number uint64) {
@@ -42,7 +49,7 @@ func (a *asks) end(number uint64) {
 
 // answered takes an answer to one of ours; a late one is dropped.
 func (a *asks) answered(from broker.Member, data []byte) error {
-	number, id, body, ok, err := decodeAnswer(data)
+	number, id, what, body, err := decodeAnswer(data)
 	if err != nil {
 		return err
 	}
@@ -50,7 +57,7 @@ func (a *asks) answered(from broker.Member, data []byte) error {
 	in := a.ours[number]
 	a.mu.Unlock()
 	if in != nil {
-		in.answer(from.ID, id, bytes.Clone(body), ok)
+		in.answer(from.ID, id, what, bytes.Clone(body))
 	}
 	return nil
 }
@@ -82,20 +89,26 @@ func (a *asks) drop(from broker.NodeID, number uint64) {
 	}
 }
 
-// forget ends a question of another node, which is done with it.
-func (a *asks) forget(from broker.Member, data []byte) error {
+// forgotten ends what another node is done with.
+func (c *Cluster) forgotten(from broker.Member, data []byte) error {
 	number, rest, err := decodeNumber(data)
 	if err != nil || len(rest) > 0 {
 		return errMalformed
 	}
+	c.pages.take(from.ID, number)
+	c.asks.forget(from.ID, number)
+	return nil
+}
+
+// forget ends a question of another node.
+func (a *asks) forget(from broker.NodeID, number uint64) {
 	a.mu.Lock()
-	q := a.theirs[from.ID][number]
-	a.drop(from.ID, number)
+	q := a.theirs[from][number]
+	a.drop(from, number)
 	a.mu.Unlock()
 	if q != nil {
 		q.forget()
 	}
-	return nil
 }
 
 // down ends what a node asked, and what it was asked.
@@ -124,17 +137,22 @@ func (c *Cluster) asked(from broker.Member, local *Local, m *message) (int, erro
 		return 0, err
 	}
 	q := newQuestion(m.packet(data), func(id SocketID, body []byte, ok bool) {
-		answer := message{kind: kindAnswer, body: appendAnswer(nil, number, id, body, ok)}
-		err := c.bus.Send(from.ID, channel, answer.append(nil))
-		if err != nil && !errors.Is(err, broker.ErrUnknownNode) && !errors.Is(err, broker.ErrClosed) {
-			c.logger.Warn("a client's answer could not be passed on", "to", from.Name, "error", err)
-		}
+		c.answer(from, number, id, outcomeOf(ok), body)
 		c.asks.settle(from.ID, number)
 	})
 	n, err := local.ask(m.target, q)
 	c.asks.keep(from.ID, number, q)
 	c.asks.settle(from.ID, number)
 	return n, err
+}
+
+// answer passes on the answer of a socket, or of this node, to an asker.
+func (c *Cluster) answer(to broker.Member, number uint64, id SocketID, what outcome, body []byte) {
+	m := message{kind: kindAnswer, body: appendAnswer(nil, number, id, what, body)}
+	err := c.bus.Send(to.ID, channel, m.append(nil))
+	if err != nil && !errors.Is(err, broker.ErrUnknownNode) && !errors.Is(err, broker.ErrClosed) {
+		c.logger.Warn("an answer could not be passed on", "to", to.Name, "error", err)
+	}
 }
 
 // Ask implements Adapter.
@@ -147,7 +165,7 @@ func (n *clustered) Ask(ctx context.Context, t Target, p *Packet) ([]Answer, err
 	number := n.cluster.asks.begin(in)
 	defer n.cluster.asks.end(number)
 
-	q := newQuestion(p, func(id SocketID, body []byte, ok bool) { in.answer(self.ID, id, body, ok) })
+	q := newQuestion(p, func(id SocketID, body []byte, ok bool) { in.answer(self.ID, id, outcomeOf(ok), body) })
 	defer q.forget()
 	local, err := n.Local.ask(t, q)
 	if err != nil {
@@ -155,25 +173,38 @@ func (n *clustered) Ask(ctx context.Context, t Target, p *Packet) ([]Answer, err
 	}
 	in.count(self, local, nil)
 
-	body := binary.AppendUvarint(make([]byte, 0, len(p.Data)+10), number)
-	g, failed := n.ask(kindAsk, packetFlags(p), t, append(body, p.Data...))
-	if g != nil {
-		for _, a := range g.Wait(ctx) {
-			count, err := 0, a.Err
-			if err == nil {
-				count, err = decodeCount(a.Body)
-			}
-			in.count(a.From, count, err)
-		}
-	}
+	failed := n.put(ctx, in, number, kindAsk, packetFlags(p), t, p.Data)
 	answers, err := in.wait(ctx)
-	forget := message{kind: kindForget, body: binary.AppendUvarint(nil, number)}
 	for _, node := range in.debtors(self.ID) {
-		// Without it the node waits until its clients have answered or gone.
-		_ = bus.Send(node, channel, forget.append(nil))
+		n.cluster.forget(node, number)
 	}
 	if failed != nil {
 		err = errors.Join(failed, err)
 	}
 	return answers, err
+}
+
+// put asks the nodes concerned, and waits until it is known how many answers
+// each of them owes.
+func (n *clustered) put(ctx context.Context, in *inquiry, number uint64, k kind, flags byte, t Target, data []byte) error {
+	body := appendNumber(make([]byte, 0, len(data)+10), number)
+	g, err := n.ask(k, flags, t, append(body, data...))
+	if g == nil {
+		return err
+	}
+	for _, a := range g.Wait(ctx) {
+		count, err := 0, a.Err
+		if err == nil {
+			count, err = decodeCount(a.Body)
+		}
+		in.count(a.From, count, err)
+	}
+	return nil
+}
+
+// forget tells a node that a number is done with. Without it the node keeps a
+// question until its clients have answered or gone.
+func (c *Cluster) forget(node broker.NodeID, number uint64) {
+	m := message{kind: kindForget, body: appendNumber(nil, number)}
+	_ = c.bus.Send(node, channel, m.append(nil))
 }

@@ -2,10 +2,11 @@ package adapter
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/carillonhq/carillon/broker"
@@ -16,6 +17,14 @@ const channel = "adapter"
 
 // Options tune a Cluster. The zero value is ready for use.
 type Options struct {
+	// Locate, if set, says which nodes may hold members of a room, where that
+	// is known: of a user's room, say, to one who keeps track of users. What
+	// is meant for such rooms alone goes to those nodes only, and sockets of
+	// others will not get it: when in doubt, it reports that it does not know,
+	// and all nodes are told. It is called within each call that has a Target
+	// with few rooms, and must not block.
+	Locate func(namespace string, room Room) (nodes []broker.NodeID, known bool)
+
 	Logger *slog.Logger // receives what no caller can be told. Default: slog.Default().
 	Hooks  Hooks        // observe; a nil field is skipped.
 }
@@ -33,7 +42,9 @@ type Cluster struct {
 	bus    *broker.Bus
 	logger *slog.Logger
 	hooks  Hooks
+	locate func(namespace string, room Room) ([]broker.NodeID, bool)
 	asks   asks
+	pages  pages
 
 	mu         sync.RWMutex // guards namespaces
 	namespaces map[string]*clustered
@@ -49,6 +60,7 @@ func NewCluster(bus *broker.Bus, opts Options) *Cluster {
 		bus:        bus,
 		logger:     opts.Logger.With("component", "adapter"),
 		hooks:      opts.Hooks,
+		locate:     opts.Locate,
 		namespaces: make(map[string]*clustered),
 	}
 	c.asks.init()
@@ -57,6 +69,7 @@ func NewCluster(bus *broker.Bus, opts Options) *Cluster {
 	bus.Watch(func(e broker.Event) {
 		if e.Kind == broker.NodeDown {
 			c.asks.down(e.Node.ID)
+			c.pages.down(e.Node.ID)
 		}
 	})
 	return c
@@ -74,6 +87,38 @@ func (c *Cluster) Namespace(name string) Adapter {
 		c.namespaces[name] = n
 	}
 	return n
+}
+
+// Namespaces returns the names of the namespaces that were opened and not
+// closed since, sorted.
+func (c *Cluster) Namespaces() []string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.Sorted(maps.Keys(c.namespaces))
+}
+
+// AwaitNodes returns once at least n other nodes are up: what is broadcast
+// before the first is reaches nobody, which matters to a program that begins
+// with it. It fails with ctx's error, in an error that says how many are up.
+func (c *Cluster) AwaitNodes(ctx context.Context, n int) error {
+	change := make(chan struct{}, 1)
+	defer c.bus.Watch(func(broker.Event) {
+		select {
+		case change <- struct{}{}:
+		default:
+		}
+	})()
+	for {
+		up := len(c.bus.Members())
+		if up >= n {
+			return nil
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return fmt.Errorf("adapter: %d other nodes awaited, %d are up: %w", n, up, context.Cause(ctx))
+		}
+	}
 }
 
 func (c *Cluster) lookup(name string) *Local {
@@ -99,7 +144,7 @@ func (c *Cluster) receive(msg broker.Message) {
 		}
 		return
 	case kindForget:
-		if err := c.asks.forget(msg.From, m.body); err != nil {
+		if err := c.forgotten(msg.From, m.body); err != nil {
 			c.malformed(msg.From, err)
 		}
 		return
@@ -124,6 +169,10 @@ func (c *Cluster) receive(msg broker.Message) {
 		}
 	case kindDisconnect:
 		local.DisconnectAll(m.target, m.flags&flagClose != 0)
+	case kindTell:
+		if h := local.nodeHandler(); h != nil {
+			h(msg.From.Name, m.body, nil)
+		}
 	default:
 		c.malformed(msg.From, errMalformed)
 	}
@@ -132,33 +181,40 @@ func (c *Cluster) receive(msg broker.Message) {
 // respond answers another node's request.
 func (c *Cluster) respond(msg broker.Message) ([]byte, error) {
 	m, err := decodeMessage(msg.Body)
-	if err != nil {
+	var answer []byte
+	if err == nil {
+		answer, err = c.answerTo(msg.From, &m)
+	}
+	if errors.Is(err, errMalformed) {
 		c.malformed(msg.From, err)
-		return nil, err
 	}
+	return answer, err
+}
+
+func (c *Cluster) answerTo(from broker.Member, m *message) ([]byte, error) {
 	local := c.lookup(m.namespace)
-	if local == nil {
-		return []byte{0}, nil // none of anything
+	if m.kind == kindNextPage {
+		return c.page(from, nil, m)
+	} else if local == nil {
+		return []byte{0}, nil // none of anything, and no more pages
 	}
-	ctx := context.Background() // Local waits for nothing
 	var n int
+	var err error
 	switch m.kind {
 	case kindDeliver:
 		n, err = local.deliver(m.target, m.packet(m.body))
 	case kindAsk:
-		n, err = c.asked(msg.From, local, &m)
-		if errors.Is(err, errMalformed) {
-			c.malformed(msg.From, err)
-		}
+		n, err = c.asked(from, local, m)
+	case kindAskNodes:
+		n, err = c.askedNode(from, local, m)
 	case kindCount:
-		n, err = local.Count(ctx, m.target)
-	case kindFetch:
-		infos, err := local.Fetch(ctx, m.target)
-		return appendInfos(nil, infos), err
+		n, err = local.Count(context.Background(), m.target) // it waits for nothing
+	case kindFetch, kindRooms:
+		return c.page(from, local, m)
 	default:
 		err = errMalformed
 	}
-	return binary.AppendUvarint(nil, uint64(n)), err
+	return appendNumber(nil, uint64(n)), err
 }
 
 func (c *Cluster) malformed(from broker.Member, err error) {
@@ -176,82 +232,6 @@ type clustered struct {
 }
 
 var _ Watcher = (*clustered)(nil)
-
-// route says who but this node must hear of what is meant for t: no one, the
-// one node that holds the only socket concerned, or all.
-func (n *clustered) route(t Target) (nodes []broker.NodeID, others bool) {
-	if t.Local {
-		return nil, false
-	}
-	if len(t.Rooms) == 1 && len(t.Rooms[0]) == idLen {
-		bus := n.cluster.bus
-		if m, ok := bus.Lookup(string(t.Rooms[0][:len(n.prefix)])); ok {
-			if m.ID == bus.Self().ID {
-				return nil, false
-			}
-			return []broker.NodeID{m.ID}, true
-		}
-	}
-	return nil, true
-}
-
-// tell sends a message to the nodes concerned.
-func (n *clustered) tell(k kind, flags byte, t Target, body []byte) error {
-	nodes, others := n.route(t)
-	if !others {
-		return nil
-	}
-	m := message{kind: k, flags: flags, namespace: n.name, target: t, body: body}
-	data := m.append(make([]byte, 0, 64+len(body)))
-	var err error
-	if len(nodes) == 1 {
-		err = n.cluster.bus.Send(nodes[0], channel, data)
-		if errors.Is(err, broker.ErrUnknownNode) {
-			return nil // it has just gone, and its socket with it
-		}
-	} else {
-		err = n.cluster.bus.Broadcast(channel, data)
-	}
-	if err != nil {
-		return fmt.Errorf("adapter: tell other nodes: %w", err)
-	}
-	return nil
-}
-
-// ask sends a request to the nodes concerned; nil if there are none.
-func (n *clustered) ask(k kind, flags byte, t Target, body []byte) (*broker.Gather, error) {
-	nodes, others := n.route(t)
-	if !others {
-		return nil, nil
-	}
-	m := message{kind: k, flags: flags, namespace: n.name, target: t, body: body}
-	g, err := n.cluster.bus.Request(channel, m.append(nil), nodes...)
-	if errors.Is(err, broker.ErrUnknownNode) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("adapter: ask other nodes: %w", err)
-	}
-	return g, nil
-}
-
-// gather hands every node's answer to use, and returns who is missing.
-func gather(ctx context.Context, g *broker.Gather, use func(from broker.Member, body []byte) error) error {
-	var missing []Missing
-	for _, a := range g.Wait(ctx) {
-		err := a.Err
-		if err == nil {
-			err = use(a.From, a.Body)
-		}
-		if err != nil {
-			missing = append(missing, Missing{Node: a.From.Name, Err: err})
-		}
-	}
-	if missing != nil {
-		return &PartialError{Missing: missing}
-	}
-	return nil
-}
 
 func packetFlags(p *Packet) (flags byte) {
 	if p.Volatile {
@@ -312,28 +292,6 @@ func sum(ctx context.Context, g *broker.Gather) (total int, err error) {
 		return err
 	})
 	return total, err
-}
-
-// Fetch implements Adapter.
-func (n *clustered) Fetch(ctx context.Context, t Target) ([]Info, error) {
-	infos, err := n.Local.Fetch(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	self := n.cluster.bus.Self().Name
-	for i := range infos {
-		infos[i].Node = self
-	}
-	g, err := n.ask(kindFetch, 0, t, nil)
-	if g == nil {
-		return infos, err
-	}
-	err = gather(ctx, g, func(from broker.Member, body []byte) error {
-		theirs, err := decodeInfos(body, from.Name)
-		infos = append(infos, theirs...)
-		return err
-	})
-	return infos, err
 }
 
 // JoinAll implements Adapter.

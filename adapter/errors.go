@@ -10,8 +10,8 @@ var (
 	// ErrClosed is what a closed Adapter answers.
 	ErrClosed = errors.New("adapter: closed")
 
-	// ErrSilent stands in a Missing for sockets that were asked and did not
-	// answer; it is wrapped together with the reason why the wait ended.
+	// ErrSilent stands in a Missing for sockets, or a node, that were asked and
+	// did not answer; it is wrapped together with the reason why the wait ended.
 	ErrSilent = errors.New("adapter: no answer")
 
 	// ErrGone stands in a Missing for sockets that were asked and went before
@@ -36,8 +36,10 @@ type Missing struct {
 	// is 0 if the node itself did not answer: nobody knows then.
 	Sockets int
 
-	// Err is broker.ErrTimeout, broker.ErrNodeDown or a *broker.RefusedError;
-	// of sockets alone it is ErrSilent or ErrGone.
+	// Err is broker.ErrTimeout, broker.ErrNodeDown or a *broker.RefusedError,
+	// or why the node could not be asked, such as broker.ErrOverflow. Of
+	// sockets alone it is ErrSilent or ErrGone, and ErrSilent of a node that
+	// AskNodes asked.
 	Err error
 }
 

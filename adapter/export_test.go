@@ -10,3 +10,14 @@ func (c *Cluster) Asks() (ours, theirs int) {
 	}
 	return len(c.asks.ours), theirs
 }
+
+// Pages returns the number of answers that other nodes have not read to the
+// end.
+func (c *Cluster) Pages() (n int) {
+	c.pages.mu.Lock()
+	defer c.pages.mu.Unlock()
+	for _, books := range c.pages.open {
+		n += len(books)
+	}
+	return n
+}

@@ -71,20 +71,27 @@ func (in *inquiry) count(m broker.Member, n int, err error) {
 	}
 }
 
-// answer tells what one socket of a node answered; not ok, that it is gone.
-func (in *inquiry) answer(node broker.NodeID, id SocketID, body []byte, ok bool) {
+// answer tells what one socket of a node answered, or that it is gone.
+func (in *inquiry) answer(node broker.NodeID, id SocketID, what outcome, body []byte) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	a := in.node(node)
 	if _, twice := a.settled[id]; twice {
 		return
 	}
-	a.settled[id] = struct{}{}
-	if ok {
+	switch what {
+	case answered:
 		in.answers = append(in.answers, heard{a, Answer{Socket: id, Body: body}})
-	} else {
+	case refused: // by the node
+		if a.err == nil {
+			a.err = &broker.RefusedError{Text: string(body)}
+		}
+		in.check(a)
+		return
+	default:
 		a.gone++
 	}
+	a.settled[id] = struct{}{}
 	in.check(a)
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Local is an Adapter, and a Watcher, of one process.
@@ -13,6 +14,7 @@ type Local struct {
 	prefix string          // what ids begin with
 	life   context.Context // ends in Close
 	end    context.CancelFunc
+	nodes  atomic.Pointer[NodeHandler]
 
 	mu      sync.RWMutex // guards all below
 	closed  bool
@@ -28,8 +30,8 @@ var _ Watcher = (*Local)(nil)
 type member struct {
 	socket Socket
 	id     SocketID
-	all    int           // index in Local.all
-	in     map[*room]int // index in room.members
+	all    int // index in Local.all
+	in     places
 }
 
 // room keeps its members dense, so that a broadcast walks a slice.
@@ -71,7 +73,7 @@ func (l *Local) Add(s Socket, rooms ...Room) {
 		return
 	}
 	l.remove(id)
-	m := &member{socket: s, id: id, all: len(l.all), in: make(map[*room]int, len(rooms))}
+	m := &member{socket: s, id: id, all: len(l.all)}
 	l.sockets[id] = m
 	l.all = append(l.all, m)
 	own := Room(id)
@@ -95,9 +97,10 @@ func (l *Local) remove(id SocketID) {
 	if m == nil {
 		return
 	}
-	for r := range m.in {
+	m.in.each(func(r *room) bool {
 		l.leave(m, r)
-	}
+		return true
+	})
 	last := l.all[len(l.all)-1]
 	l.all[m.all], last.all = last, m.all
 	l.all[len(l.all)-1] = nil
@@ -110,8 +113,19 @@ func (l *Local) remove(id SocketID) {
 	}
 }
 
+// batch is how many rooms a socket joins or leaves while all else waits.
+const batch = 1024
+
 // Join implements Adapter.
 func (l *Local) Join(id SocketID, rooms ...Room) {
+	for len(rooms) > 0 {
+		n := min(batch, len(rooms))
+		l.joinBatch(id, rooms[:n])
+		rooms = rooms[n:]
+	}
+}
+
+func (l *Local) joinBatch(id SocketID, rooms []Room) {
 	l.mu.Lock()
 	defer l.unlock()
 	if m := l.sockets[id]; m != nil {
@@ -133,8 +147,8 @@ func (l *Local) join(m *member, rooms []Room) {
 				l.note(roomCreated, name, "")
 			}
 		}
-		if _, ok := m.in[r]; !ok {
-			m.in[r] = len(r.members)
+		if _, in := m.in.find(r); !in {
+			m.in.put(r, len(r.members))
 			r.members = append(r.members, m)
 			l.note(roomJoined, name, m.id)
 		}
@@ -143,30 +157,40 @@ func (l *Local) join(m *member, rooms []Room) {
 
 // Leave implements Adapter.
 func (l *Local) Leave(id SocketID, rooms ...Room) {
+	for len(rooms) > 0 {
+		n := min(batch, len(rooms))
+		l.leaveBatch(id, rooms[:n])
+		rooms = rooms[n:]
+	}
+}
+
+func (l *Local) leaveBatch(id SocketID, rooms []Room) {
 	l.mu.Lock()
 	defer l.unlock()
-	if m := l.sockets[id]; m != nil {
-		for _, name := range rooms {
-			if r := l.rooms[name]; r != nil {
-				l.leave(m, r)
-			}
+	m := l.sockets[id]
+	if m == nil {
+		return
+	}
+	for _, name := range rooms {
+		if r := l.rooms[name]; r != nil {
+			l.leave(m, r)
 		}
 	}
 }
 
 // leave needs mu.
 func (l *Local) leave(m *member, r *room) {
-	i, ok := m.in[r]
-	if !ok {
+	i, in := m.in.find(r)
+	if !in {
 		return
 	}
 	n := len(r.members) - 1
 	last := r.members[n]
 	r.members[i] = last
-	last.in[r] = i
+	last.in.put(r, i)
 	r.members[n] = nil
 	r.members = r.members[:n]
-	delete(m.in, r)
+	m.in.drop(r)
 	l.note(roomLeft, r.name, m.id)
 	if n == 0 {
 		delete(l.rooms, r.name)
@@ -189,11 +213,12 @@ func (l *Local) Rooms(id SocketID) []Room {
 
 // rooms needs the Local's mu.
 func (m *member) rooms() []Room {
-	rooms := make([]Room, 0, len(m.in)+1)
+	rooms := make([]Room, 0, m.in.len()+1)
 	rooms = append(rooms, Room(m.id))
-	for r := range m.in {
+	m.in.each(func(r *room) bool {
 		rooms = append(rooms, r.name)
-	}
+		return true
+	})
 	slices.Sort(rooms)
 	return rooms
 }
@@ -230,10 +255,9 @@ func (l *Local) Fetch(_ context.Context, t Target) ([]Info, error) {
 	}
 	var infos []Info
 	l.each(t, func(m *member) {
-		l.mu.RLock()
-		rooms := m.rooms()
-		l.mu.RUnlock()
-		infos = append(infos, Info{ID: m.id, Rooms: rooms, Data: m.socket.Info()})
+		if info, here := l.info(m); here {
+			infos = append(infos, info)
+		}
 	})
 	return infos, nil
 }
@@ -288,94 +312,4 @@ func (l *Local) isClosed() bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.closed
-}
-
-// each calls f, without a lock held, for each member that t selects now.
-func (l *Local) each(t Target, f func(*member)) {
-	buf := selections.Get().(*[]*member)
-	l.mu.RLock()
-	selected := l.selected(t, (*buf)[:0])
-	l.mu.RUnlock()
-	for _, m := range selected {
-		f(m)
-	}
-	clear(selected)
-	*buf = selected
-	selections.Put(buf)
-}
-
-// selections are scratch space: a broadcast to a big room needs a big one.
-var selections = sync.Pool{New: func() any { return new([]*member) }}
-
-// selected appends the members that t selects. It needs mu.
-func (l *Local) selected(t Target, to []*member) []*member {
-	except := l.exceptions(t.Except)
-	if len(t.Rooms) == 0 {
-		for _, m := range l.all {
-			if !except.has(m) {
-				to = append(to, m)
-			}
-		}
-		return to
-	}
-	var seen map[*member]struct{} // needed where a member may come twice
-	if len(t.Rooms) > 1 {
-		seen = make(map[*member]struct{})
-	}
-	add := func(m *member) {
-		if except.has(m) {
-			return
-		}
-		if seen != nil {
-			if _, twice := seen[m]; twice {
-				return
-			}
-			seen[m] = struct{}{}
-		}
-		to = append(to, m)
-	}
-	for _, name := range t.Rooms {
-		own := l.sockets[SocketID(name)]
-		if own != nil {
-			add(own)
-		}
-		if r := l.rooms[name]; r != nil {
-			for _, m := range r.members {
-				if m != own {
-					add(m)
-				}
-			}
-		}
-	}
-	return to
-}
-
-// exceptions are the rooms of Except that exist, by kind.
-type exceptions struct {
-	sockets []*member
-	rooms   []*room
-}
-
-func (l *Local) exceptions(names []Room) (e exceptions) {
-	for _, name := range names {
-		if m := l.sockets[SocketID(name)]; m != nil {
-			e.sockets = append(e.sockets, m)
-		}
-		if r := l.rooms[name]; r != nil {
-			e.rooms = append(e.rooms, r)
-		}
-	}
-	return e
-}
-
-func (e *exceptions) has(m *member) bool {
-	if slices.Contains(e.sockets, m) {
-		return true
-	}
-	for _, r := range e.rooms {
-		if _, ok := m.in[r]; ok {
-			return true
-		}
-	}
-	return false
 }

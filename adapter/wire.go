@@ -9,15 +9,25 @@ import "encoding/binary"
 //	list     uvarint count · str…
 //
 // The body of a broadcast is the packet's data, that of join and leave the
-// list of rooms to join or leave. Requests are answered with a uvarint count,
-// fetch with a uvarint count of (id str · rooms list · data str).
+// list of rooms to join or leave, that of tell what the namespace's NodeHandler
+// is told. Requests are answered with a uvarint count, unless it is said.
 //
 // An ask is a request that bears a number of the asker's: its body is number
 // uvarint · packet's data. Each socket that was asked becomes a message to the
-// asker, before or after the count: number uvarint · socket str · ok u8 ·
-// answer; ok is 0 if the socket went without one. A forget, of the asker,
-// names the number of an ask to whose answers it has ceased to listen. Answer
-// and forget have no namespace, rooms or exceptions.
+// asker, before or after the count: number uvarint · socket str · outcome u8 ·
+// answer; the outcome is 0 if the socket went without one. An ask of nodes is
+// the same with the node in place of its sockets: the count is 1, or 0 where
+// nobody handles it, the answer's socket is empty, and with an outcome of 2 the
+// answer is the text of the node's error.
+//
+// A fetch and a request for rooms bear a number, too, and nothing else. They
+// are answered page by page: more u8 · item…, where an item is (id str · rooms
+// list · data str) or (room str · members uvarint). While more is 1, the
+// asker requests the next page with the number alone.
+//
+// A forget, of the asker, names the number of an ask to whose answers it has
+// ceased to listen, or of what it takes no more pages of. Answer, forget and
+// the request for the next page have no namespace, rooms or exceptions.
 //
 // A kind that a node does not know is refused if it asks, and else dropped;
 // a flag that it does not know has no effect.
@@ -34,6 +44,19 @@ const (
 	kindAsk // request
 	kindAnswer
 	kindForget
+	kindRooms    // request
+	kindNextPage // request
+	kindTell
+	kindAskNodes // request
+)
+
+// An outcome says what an answer is.
+type outcome byte
+
+const (
+	gone outcome = iota
+	answered
+	refused
 )
 
 const (
@@ -69,33 +92,46 @@ func decodeMessage(b []byte) (m message, err error) {
 	m.target.Rooms = d.rooms()
 	m.target.Except = d.rooms()
 	m.body = d.b
-	if d.bad || m.kind < kindBroadcast || m.kind > kindForget {
+	if d.bad || m.kind < kindBroadcast || m.kind > kindAskNodes {
 		return m, errMalformed
 	}
 	return m, nil
 }
 
-func appendInfos(b []byte, infos []Info) []byte {
-	b = binary.AppendUvarint(b, uint64(len(infos)))
-	for _, i := range infos {
-		b = appendString(b, i.ID)
-		b = appendRooms(b, i.Rooms)
-		b = appendString(b, i.Data)
-	}
-	return b
+func appendInfo(b []byte, i *Info) []byte {
+	b = appendString(b, i.ID)
+	b = appendRooms(b, i.Rooms)
+	return appendString(b, i.Data)
 }
 
-func decodeInfos(b []byte, node string) ([]Info, error) {
-	d := decoder{b: b}
-	n := d.count(3) // an Info is three bytes at least
-	infos := make([]Info, 0, n)
-	for range n {
-		infos = append(infos, Info{ID: SocketID(d.bytes()), Node: node, Rooms: d.rooms(), Data: d.bytes()})
-	}
-	if d.bad || len(d.b) > 0 {
-		return nil, errMalformed
+// decodeInfos appends the items of a page to infos.
+func decodeInfos(infos []Info, page []byte, node string) ([]Info, error) {
+	d := decoder{b: page}
+	for len(d.b) > 0 {
+		i := Info{ID: SocketID(d.bytes()), Node: node, Rooms: d.rooms(), Data: d.bytes()}
+		if d.bad {
+			return infos, errMalformed
+		}
+		infos = append(infos, i)
 	}
 	return infos, nil
+}
+
+func appendRoomSize(b []byte, room Room, members int) []byte {
+	return binary.AppendUvarint(appendString(b, room), uint64(members))
+}
+
+// decodeRoomSizes adds the items of a page to sizes.
+func decodeRoomSizes(sizes map[Room]int, page []byte) error {
+	d := decoder{b: page}
+	for len(d.b) > 0 {
+		room, members := Room(d.bytes()), d.number()
+		if d.bad || members > 1<<31 {
+			return errMalformed
+		}
+		sizes[room] += int(members)
+	}
+	return nil
 }
 
 func decodeCount(b []byte) (int, error) {
@@ -107,35 +143,32 @@ func decodeCount(b []byte) (int, error) {
 }
 
 // appendAnswer appends the body of an answer.
-func appendAnswer(b []byte, ask uint64, id SocketID, body []byte, ok bool) []byte {
+func appendAnswer(b []byte, ask uint64, id SocketID, what outcome, body []byte) []byte {
 	b = binary.AppendUvarint(b, ask)
 	b = appendString(b, id)
-	if ok {
-		b = append(b, 1)
-	} else {
-		b = append(b, 0)
-	}
+	b = append(b, byte(what))
 	return append(b, body...)
 }
 
-func decodeAnswer(b []byte) (ask uint64, id SocketID, body []byte, ok bool, err error) {
-	ask, b, err = decodeNumber(b)
+func decodeAnswer(b []byte) (ask uint64, id SocketID, what outcome, body []byte, err error) {
 	d := decoder{b: b}
-	id = SocketID(d.bytes())
-	if err != nil || d.bad || len(d.b) == 0 || d.b[0] > 1 {
-		return 0, "", nil, false, errMalformed
+	ask, id = d.number(), SocketID(d.bytes())
+	if d.bad || len(d.b) == 0 || outcome(d.b[0]) > refused {
+		return 0, "", gone, nil, errMalformed
 	}
-	return ask, id, d.b[1:], d.b[0] == 1, nil
+	return ask, id, outcome(d.b[0]), d.b[1:], nil
 }
 
-// decodeNumber takes the number off the body of an ask, answer or forget.
+// decodeNumber takes the number off the body of an ask, a forget and the like.
 func decodeNumber(b []byte) (n uint64, rest []byte, err error) {
-	n, used := binary.Uvarint(b)
-	if used <= 0 {
+	d := decoder{b: b}
+	if n = d.number(); d.bad {
 		return 0, nil, errMalformed
 	}
-	return n, b[used:], nil
+	return n, d.b, nil
 }
+
+func appendNumber(b []byte, n uint64) []byte { return binary.AppendUvarint(b, n) }
 
 func appendRooms(b []byte, rooms []Room) []byte {
 	b = binary.AppendUvarint(b, uint64(len(rooms)))
@@ -168,26 +201,35 @@ type decoder struct {
 
 func (d *decoder) fail() { d.b, d.bad = nil, true }
 
-// count returns a number of items of at least size bytes each.
-func (d *decoder) count(size int) int {
+func (d *decoder) number() uint64 {
 	n, used := binary.Uvarint(d.b)
-	if used <= 0 || n > uint64((len(d.b)-used)/size) {
+	if used <= 0 {
 		d.fail()
 		return 0
 	}
 	d.b = d.b[used:]
+	return n
+}
+
+// count returns a number of items of a byte at least.
+func (d *decoder) count() int {
+	n := d.number()
+	if n > uint64(len(d.b)) {
+		d.fail()
+		return 0
+	}
 	return int(n)
 }
 
 func (d *decoder) bytes() []byte {
-	n := d.count(1)
+	n := d.count()
 	s := d.b[:n:n]
 	d.b = d.b[n:]
 	return s
 }
 
 func (d *decoder) rooms() []Room {
-	n := d.count(1)
+	n := d.count()
 	if n == 0 {
 		return nil
 	}

@@ -28,29 +28,53 @@ func FuzzDecodeMessage(f *testing.F) {
 }
 
 func FuzzDecodeInfos(f *testing.F) {
-	f.Add(appendInfos(nil, []Info{{ID: "a", Rooms: []Room{"a", "b"}, Data: []byte("x")}, {}}))
+	page := appendInfo(nil, &Info{ID: "a", Rooms: []Room{"a", "b"}, Data: []byte("x")})
+	f.Add(appendInfo(page, &Info{}))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		infos, err := decodeInfos(in, "n")
+		infos, err := decodeInfos(nil, in, "n")
 		if err != nil {
 			return
 		}
-		if again, err := decodeInfos(appendInfos(nil, infos), "n"); err != nil || len(again) != len(infos) {
+		var once []byte
+		for i := range infos {
+			once = appendInfo(once, &infos[i])
+		}
+		if again, err := decodeInfos(nil, once, "n"); err != nil || !reflect.DeepEqual(again, infos) {
+			t.Errorf("%q does not come back: %v", in, err)
+		}
+	})
+}
+
+func FuzzDecodeRoomSizes(f *testing.F) {
+	f.Add(appendRoomSize(appendRoomSize(nil, "a", 1), "", 1<<20))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		sizes := make(map[Room]int)
+		if decodeRoomSizes(sizes, in) != nil {
+			return
+		}
+		var once []byte
+		for room, n := range sizes {
+			once = appendRoomSize(once, room, min(n, 1<<31))
+		}
+		again := make(map[Room]int)
+		if err := decodeRoomSizes(again, once); err != nil || len(again) != len(sizes) {
 			t.Errorf("%q does not come back: %v", in, err)
 		}
 	})
 }
 
 func FuzzDecodeAnswer(f *testing.F) {
-	f.Add(appendAnswer(nil, 7, "socket", []byte("yes"), true))
-	f.Add(appendAnswer(nil, 1<<40, "", nil, false))
+	f.Add(appendAnswer(nil, 7, "socket", answered, []byte("yes")))
+	f.Add(appendAnswer(nil, 1<<40, "", gone, nil))
+	f.Add(appendAnswer(nil, 0, "", refused, []byte("no")))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		ask, id, body, ok, err := decodeAnswer(in)
+		ask, id, what, body, err := decodeAnswer(in)
 		if err != nil {
 			return
 		}
-		once := appendAnswer(nil, ask, id, body, ok)
-		ask2, id2, body2, ok2, err := decodeAnswer(once)
-		if err != nil || ask2 != ask || id2 != id || !bytes.Equal(body2, body) || ok2 != ok {
+		once := appendAnswer(nil, ask, id, what, body)
+		ask2, id2, what2, body2, err := decodeAnswer(once)
+		if err != nil || ask2 != ask || id2 != id || !bytes.Equal(body2, body) || what2 != what {
 			t.Errorf("%q encodes as %q, which does not come back (%v)", in, once, err)
 		}
 	})

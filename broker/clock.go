@@ -71,7 +71,9 @@ func (b *Bus) due(now time.Time) (next time.Time) {
 			continue
 		}
 		if p.leaving && p.up {
-			next = earlier(next, p.since.Add(leaveTime)) // it answers no more
+			if !wait {
+				next = earlier(next, p.since.Add(leaveTime)) // it answers no more
+			}
 			continue
 		}
 		if !now.Before(p.ask) {

@@ -2,10 +2,10 @@ package presence_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,29 +16,63 @@ import (
 	"github.com/carillonhq/carillon/presence"
 )
 
-// node is a Tracker and the changes it told.
+// A node is a Tracker on a Bus, and what it told.
 type node struct {
-	bus *broker.Bus
 	*presence.Tracker
+	bus *broker.Bus
+	f   *faults
 
-	mu      sync.Mutex // guards changes
-	changes []string
+	mu    sync.Mutex // guards told
+	told  []string   // "+anna", "-anna", "anna=away", "replaced anna/phone by b", "cut off"
+	calls struct{ repairs, snapshots int }
 }
 
 func open(t *testing.T, hub *memory.Hub, name string) *node {
 	t.Helper()
-	bus, err := broker.Open(t.Context(), func(context.Context) (broker.Driver, error) { return hub.Driver(), nil },
-		broker.Options{Node: name, Logger: slog.New(slog.DiscardHandler)})
+	return openWith(t, hub, name, presence.Options{})
+}
+
+func openWith(t *testing.T, hub *memory.Hub, name string, opts presence.Options) *node {
+	t.Helper()
+	n := &node{f: &faults{}}
+	var err error
+	n.bus, err = broker.Open(t.Context(), func(context.Context) (broker.Driver, error) {
+		return faulty{hub.Driver(), n.f}, nil
+	}, broker.Options{Node: name, Logger: silent})
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{bus: bus, Tracker: presence.New(bus, presence.Options{})}
+	opts.Logger = silent
+	count := func(c *int) func(broker.Member) {
+		return func(broker.Member) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			*c++
+		}
+	}
+	opts.Hooks.Repair, opts.Hooks.Snapshot = count(&n.calls.repairs), count(&n.calls.snapshots)
+	n.Tracker = presence.New(n.bus, opts)
 	n.Watch(func(c presence.Change) {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.changes = append(n.changes, fmt.Sprint(map[bool]string{true: "+", false: "-"}[c.Online], c.User))
+		switch c.Kind {
+		case presence.Online:
+			n.note("+%s", c.User)
+		case presence.Offline:
+			n.note("-%s", c.User)
+		case presence.Updated:
+			n.note("%s=%s", c.User, c.Status)
+		default:
+			n.note("%v", c.Kind)
+		}
 	})
+	n.WatchReplaced(func(r presence.Replaced) { n.note("replaced %s/%s by %s", r.User, r.Device, r.By.Name) })
+	t.Cleanup(n.close)
 	return n
+}
+
+func (n *node) note(format string, a ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.told = append(n.told, fmt.Sprintf(format, a...))
 }
 
 func (n *node) close() {
@@ -46,183 +80,222 @@ func (n *node) close() {
 	n.bus.Close()
 }
 
-func (n *node) take() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	got := n.changes
-	n.changes = nil
-	return got
+// crash ends a node without a word.
+func (n *node) crash() {
+	n.f.set(func(f *faults) { f.mute, f.deaf = true, true })
+	n.close()
 }
 
-// settle lets messages arrive; five seconds are well within a node's death.
-func settle(d time.Duration) {
+// take returns what was told since the last call, sorted.
+func (n *node) take() []string {
+	synctest.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	told := n.told
+	n.told = nil
+	return told
+}
+
+func (n *node) wants(t *testing.T, what string, told ...string) {
+	t.Helper()
+	got := n.take()
+	slices.Sort(got)
+	slices.Sort(told)
+	if !slices.Equal(got, told) {
+		t.Errorf("%s: %s told %q, want %q", what, n.bus.Self().Name, got, told)
+	}
+}
+
+func (n *node) track(t *testing.T, user, device string) *presence.Hold {
+	t.Helper()
+	h, err := n.Track(user, device, presence.Meta{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func wait(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-func TestPresence(t *testing.T) {
+func TestDevices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := memory.NewHub()
 		a, b := open(t, hub, "a"), open(t, hub, "b")
-		settle(time.Second)
-		want := func(what string, changes ...string) {
+		wait(time.Second)
+		all := func(what string, told ...string) {
 			t.Helper()
-			settle(time.Second)
-			for _, n := range []*node{a, b} {
-				if got := n.take(); !slices.Equal(got, changes) {
-					t.Errorf("%s: %s told %q, want %q", what, n.bus.Self().Name, got, changes)
-				}
-			}
+			wait(time.Second)
+			a.wants(t, what, told...)
+			b.wants(t, what, told...)
 		}
-		a.Track("alice", "1")
-		want("first device", "+alice")
-		a.Track("alice", "1")
-		want("the same device")
-		a.Track("alice", "2")
-		b.Track("alice", "3")
-		want("more devices")
-		for _, n := range []*node{a, b} {
-			users := n.Users()
-			if len(users) != 1 || users[0].ID != "alice" || users[0].Devices != 3 || !slices.Equal(users[0].Nodes, []string{"a", "b"}) {
-				t.Errorf("users %+v", users)
-			}
-			if !n.Online("alice") || n.Online("bob") {
-				t.Error("wrong about who is online")
-			}
+		phone := a.track(t, "anna", "phone")
+		all("the first device", "+anna")
+		laptop := b.track(t, "anna", "laptop")
+		all("another one, on another node")
+		if ds := a.Devices("anna"); len(ds) != 2 || ds[0].ID != "laptop" || ds[0].Node != b.bus.Self() || ds[1].ID != "phone" || ds[0].Lost {
+			t.Errorf("devices %+v", ds)
 		}
-		a.Untrack("alice", "1")
-		a.Untrack("alice", "9")
-		b.Untrack("alice", "3")
-		want("not the last")
-		a.Untrack("alice", "2")
-		want("the last", "-alice")
-		if users := a.Users(); len(users) != 0 {
-			t.Errorf("users %+v, want none", users)
+		us, seq := b.Get("anna", "bob")
+		if seq != 1 || len(us) != 2 || us[0].Devices != 2 || !us[0].Online || !slices.Equal(us[0].Nodes, []string{"a", "b"}) || us[1].Online || us[1].ID != "bob" {
+			t.Errorf("users %+v at %d", us, seq)
 		}
-
-		// A third node learns what there is, and one that leaves takes its own.
-		b.Track("bob", "1")
-		want("bob", "+bob")
-		c := open(t, hub, "c")
-		c.Track("carol", "1")
-		c.Track("bob", "2")
-		want("carol", "+carol")
-		if got := c.take(); len(got) != 2 || !slices.Contains(got, "+bob") || !slices.Contains(got, "+carol") {
-			t.Errorf("the newcomer told %q", got)
+		if !b.Online("anna") || b.Online("bob") {
+			t.Error("wrong about who is online")
 		}
-		b.Untrack("bob", "1")
-		want("bob is still on c")
-		c.close()
-		settle(6 * time.Second)
-		for _, n := range []*node{a, b} {
-			got := n.take()
-			slices.Sort(got)
-			if !slices.Equal(got, []string{"-bob", "-carol"}) {
-				t.Errorf("c left: %s told %q", n.bus.Self().Name, got)
-			}
+		if c := b.Counts(); c != (presence.Counts{Users: 1, Devices: 2, Nodes: 2}) {
+			t.Errorf("counts %+v", c)
 		}
-		a.close()
-		b.close()
+		phone.Leave()
+		phone.Leave()
+		all("one said goodbye")
+		laptop.Leave()
+		all("the last one did", "-anna")
+		if err := laptop.Update(presence.Meta{}); !errors.Is(err, presence.ErrGone) {
+			t.Errorf("update of what is gone: %v", err)
+		}
 	})
 }
 
-// Many users, of a node that another meets later, come in pages.
-func TestLargeSnapshot(t *testing.T) {
+// Who is back within the grace was never away; who is not has gone at its end.
+func TestGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := memory.NewHub()
-		a := open(t, hub, "a")
-		const users = 20_000
-		for i := range users {
-			a.Track(fmt.Sprintf("user-%06d", i), "1")
+		a, b := open(t, hub, "a"), open(t, hub, "b")
+		wait(time.Second)
+		h := a.track(t, "anna", "phone")
+		wait(time.Second)
+		a.wants(t, "came", "+anna")
+		b.wants(t, "came", "+anna")
+		h.Lose()
+		wait(7900 * time.Millisecond)
+		if ds := b.Devices("anna"); len(ds) != 1 || !ds[0].Lost {
+			t.Errorf("devices %+v", ds)
 		}
-		b := open(t, hub, "b")
-		settle(2 * time.Second)
-		if got := len(b.Users()); got != users {
-			t.Errorf("b knows %d users, want %d", got, users)
-		}
-		a.close()
-		settle(6 * time.Second)
-		if got := len(b.Users()); got != 0 {
-			t.Errorf("b knows %d users of a node that left", got)
-		}
-		b.close()
+		h = b.track(t, "anna", "phone") // on another node
+		wait(20 * time.Second)
+		h.Lose()
+		wait(5 * time.Second)
+		h = b.track(t, "anna", "phone") // on the same one
+		wait(20 * time.Second)
+		a.wants(t, "back twice")
+		b.wants(t, "back twice")
+		h.Lose()
+		wait(7900 * time.Millisecond)
+		a.wants(t, "still in the grace")
+		wait(time.Second)
+		a.wants(t, "after it", "-anna")
+		b.wants(t, "after it", "-anna")
+		h = a.track(t, "anna", "phone")
+		h.Lose()
+		wait(time.Second)
+		b.track(t, "anna", "phone").Leave() // she came back to say goodbye
+		wait(time.Second)
+		a.wants(t, "goodbye", "+anna", "-anna")
 	})
 }
 
-// Whatever comes and goes, all views end up equal to the truth, and for each
-// user changes alternate.
-func TestConvergence(t *testing.T) {
-	for seed := range uint64(20) {
+func TestStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := memory.NewHub()
+		a, b := open(t, hub, "a"), open(t, hub, "b")
+		wait(time.Second)
+		h, err := a.Track("anna", "phone", presence.Meta{Name: "Anna's phone", Status: "away", Data: "{}"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(time.Second)
+		b.wants(t, "came", "+anna")
+		if ds := b.Devices("anna"); len(ds) != 1 || ds[0].Meta != (presence.Meta{Name: "Anna's phone", Status: "away", Data: "{}"}) {
+			t.Errorf("devices %+v", ds)
+		}
+		if us, _ := b.Get("anna"); us[0].Status != "away" {
+			t.Errorf("user %+v", us[0])
+		}
+		laptop := b.track(t, "anna", "laptop")
+		wait(time.Second)
+		a.wants(t, "she is at the laptop", "+anna", "anna=")
+		if err := laptop.Update(presence.Meta{Status: "busy"}); err != nil {
+			t.Error(err)
+		}
+		wait(time.Second)
+		a.wants(t, "the first in the alphabet", "anna=away")
+		h.Leave()
+		wait(time.Second)
+		a.wants(t, "the other one's", "anna=busy")
+		if err := laptop.Update(presence.Meta{Data: strings.Repeat("x", 1025)}); !errors.Is(err, presence.ErrInvalid) {
+			t.Errorf("too much metadata: %v", err)
+		}
+	})
+}
+
+func TestInvalid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := open(t, memory.NewHub(), "a")
+		for _, c := range []struct{ user, device, text string }{
+			{"", "d", "presence: invalid: the ID of the user has 0 bytes, 1 to 300 are possible"},
+			{"u", strings.Repeat("d", 301), "presence: invalid: the ID of the device has 301 bytes, 1 to 300 are possible"},
+		} {
+			if _, err := a.Track(c.user, c.device, presence.Meta{}); !errors.Is(err, presence.ErrInvalid) || err.Error() != c.text {
+				t.Errorf("got %v, want %q", err, c.text)
+			}
+		}
+		for _, cursor := range []string{"x", "1", "-1.", "1.%", "99999.YQ"} {
+			if _, err := a.Page(cursor, 1); !errors.Is(err, presence.ErrCursor) && cursor != "1" {
+				t.Errorf("cursor %q: %v", cursor, err)
+			}
+		}
+		h := a.track(t, "u", "d")
+		a.Close()
+		a.Close()
+		if _, err := a.Track("u", "d", presence.Meta{}); !errors.Is(err, presence.ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+		if err := h.Update(presence.Meta{}); !errors.Is(err, presence.ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+		h.Lose()
+	})
+}
+
+// A device that moves to another node, before its older connection is known to
+// be dead, has that one told, and only that one.
+func TestReplaced(t *testing.T) {
+	for _, order := range [][2]int{{0, 1}, {1, 0}} {
 		synctest.Test(t, func(t *testing.T) {
-			rnd := rand.New(rand.NewPCG(seed, 0))
 			hub := memory.NewHub()
-			nodes := []*node{open(t, hub, "0"), open(t, hub, "1"), open(t, hub, "2")}
-			truth := make(map[string]map[string]bool) // user → node/device
-			for step := range 400 {
-				i := rnd.IntN(len(nodes))
-				user, device := fmt.Sprint("u", rnd.IntN(8)), fmt.Sprint(rnd.IntN(3))
-				if truth[user] == nil {
-					truth[user] = make(map[string]bool)
-				}
-				key := fmt.Sprint(i, "/", device)
-				if rnd.IntN(2) == 0 {
-					nodes[i].Track(user, device)
-					truth[user][key] = true
-				} else {
-					nodes[i].Untrack(user, device)
-					delete(truth[user], key)
-				}
-				if rnd.IntN(10) == 0 {
-					time.Sleep(time.Duration(rnd.IntN(300)) * time.Millisecond)
-				}
-				if step%100 == 99 { // a node goes and comes back empty
-					nodes[i].close()
-					for _, devices := range truth {
-						for key := range devices {
-							if key[0] == byte('0'+i) {
-								delete(devices, key)
-							}
-						}
-					}
-					nodes[i] = open(t, hub, fmt.Sprint(i))
-				}
+			ns := []*node{open(t, hub, "a"), open(t, hub, "b")}
+			older, newer := ns[order[0]], ns[order[1]]
+			wait(time.Second)
+			h := older.track(t, "anna", "phone")
+			wait(300 * time.Millisecond)
+			newer.track(t, "anna", "phone")
+			wait(time.Second)
+			older.wants(t, "moved", "+anna", fmt.Sprintf("replaced anna/phone by %s", newer.bus.Self().Name))
+			newer.wants(t, "moved", "+anna")
+			if us, _ := newer.Get("anna"); us[0].Devices != 1 {
+				t.Errorf("counted twice: %+v", us)
 			}
-			settle(7 * time.Second)
-			for i, n := range nodes {
-				for user, devices := range truth {
-					if n.Online(user) != (len(devices) > 0) {
-						t.Errorf("seed %d: node %d has %s online: %v; truth %v", seed, i, user, n.Online(user), devices)
-					}
-				}
-				last := make(map[string]byte)
-				for _, c := range n.take() {
-					if last[c[1:]] == c[0] || last[c[1:]] == 0 && c[0] == '-' {
-						t.Errorf("seed %d: node %d: %s follows %c", seed, i, c, last[c[1:]])
-					}
-					last[c[1:]] = c[0]
-				}
-			}
-			for _, n := range nodes {
-				n.close()
+			h.Lose()
+			wait(20 * time.Second)
+			older.wants(t, "let go")
+			newer.wants(t, "let go")
+
+			// On one node, and at once on both.
+			first := newer.track(t, "bob", "phone")
+			newer.track(t, "bob", "phone")
+			first.Leave() // is held no more
+			wait(time.Second)
+			newer.wants(t, "the same node", "+bob", fmt.Sprintf("replaced bob/phone by %s", newer.bus.Self().Name))
+			newer.track(t, "carol", "phone")
+			older.track(t, "carol", "phone")
+			wait(time.Second)
+			told := slices.DeleteFunc(append(older.take(), newer.take()...), func(s string) bool { return !strings.HasPrefix(s, "replaced") })
+			if len(told) != 1 {
+				t.Errorf("two at once: %q", told)
 			}
 		})
 	}
-}
-
-func TestWatchCancel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := open(t, memory.NewHub(), "a")
-		heard := 0
-		cancel := n.Watch(func(presence.Change) { heard++ })
-		n.Track("alice", "1")
-		synctest.Wait()
-		cancel()
-		n.Untrack("alice", "1")
-		synctest.Wait()
-		if heard != 1 {
-			t.Errorf("heard %d changes, want 1", heard)
-		}
-		n.close()
-		n.close()
-	})
 }

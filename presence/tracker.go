@@ -1,218 +1,111 @@
 package presence
 
 import (
-	"errors"
-	"maps"
-	"slices"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/carillonhq/carillon/broker"
 )
 
-// channel is presence's name on the bus.
-const channel = "presence"
+// defaultChannel is presence's name on the bus.
+const defaultChannel = "presence"
 
 // A Tracker is one node's view of who is here. All methods may be called
-// concurrently and none waits for another node.
+// concurrently, and none but Close waits for anything.
 type Tracker struct {
 	bus    *broker.Bus
 	opts   Options
-	cancel func() // of the watch on the bus
+	log    *slog.Logger
+	cancel func()        // of the watch on the bus
+	kick   chan struct{} // tells the clock to look again
+	done   chan struct{} // closed by Close
+	ready  chan struct{} // closed when the view can be shown
+	wg     sync.WaitGroup
 
-	tell sync.Mutex // held from a change of own to its message: others see them in order
+	tell sync.Mutex // held while something is said; taken before mu
 
-	mu       sync.Mutex // guards all below; taken after tell
-	closed   bool
-	own      map[string]map[string]struct{} // user → devices here
-	nodes    map[broker.NodeID]*node        // the others
-	total    map[string]int                 // user → devices on all nodes
-	watchers map[int]func(Change)
-	nextID   int
-	changes  []Change // not yet told to the watchers
-	telling  bool
-	retry    *time.Timer    // tells all others all; nil while there is no need
-	wg       sync.WaitGroup // the goroutines that notify and retell
+	mu     sync.RWMutex // guards what follows; never held across anything that waits
+	closed bool
+	view
+	own
+	watchers
+	nodes   map[broker.NodeID]*origin // the others
+	pulls   map[*origin]*pull         // what they ask
+	serving bool
+
+	nextBeat time.Time
+	wake     time.Time    // when the clock is to look again
+	link     broker.State // of the Bus
+	frozen   bool         // the Bus does not hear itself
+	deaf     bool         // one of the two: silence proves nothing
+	up       time.Time    // when this was over last
+	state    State
+	shown    bool // ready is closed
 }
 
-// node is what another node holds, as far as it has told.
-type node struct {
-	name     string
-	held     map[string]int // user → devices
-	incoming map[string]int // pages that came so far; nil outside of a series
-}
-
-// New returns a Tracker on bus, which it does not close. A bus carries one
-// Tracker.
+// New returns a Tracker on bus, which it does not close. Make it right after
+// the bus is opened; a bus carries one Tracker for each Options.Channel.
 func New(bus *broker.Bus, opts Options) *Tracker {
+	opts.fill()
+	now := time.Now()
 	t := &Tracker{
-		bus:      bus,
-		opts:     opts,
-		own:      make(map[string]map[string]struct{}),
-		nodes:    make(map[broker.NodeID]*node),
-		total:    make(map[string]int),
-		watchers: make(map[int]func(Change)),
+		bus:   bus,
+		opts:  opts,
+		log:   opts.Logger.With("node", bus.Self().Name),
+		kick:  make(chan struct{}, 1),
+		done:  make(chan struct{}),
+		ready: make(chan struct{}),
+		nodes: make(map[broker.NodeID]*origin),
+		pulls: make(map[*origin]*pull),
+		up:    now,
+		own: own{
+			self:      origin{Member: bus.Self(), key: newHashKey(bus.Self().ID), born: now},
+			holds:     make(map[*entry]*Hold),
+			lingering: make(map[*entry]*linger),
+		},
 	}
-	bus.Handle(channel, t.receive)
+	bus.Handle(t.opts.Channel, t.receive)
 	t.cancel = bus.Watch(t.event)
+	t.mu.Lock()
+	// Those that were up before we watched. Who goes down from now on is told
+	// to event, which waits for the lock.
 	for _, m := range bus.Members() {
-		// Those that were up before we watched: they have told us nothing.
 		t.meet(m)
 	}
+	t.link = bus.State()
+	t.deaf = t.link != broker.Up
+	t.judge()
+	t.mu.Unlock()
+	t.wg.Go(t.keepTime) // ends with Close
 	return t
 }
 
-// Track counts a device of a user in, as held by this node. A device that is
-// counted already changes nothing.
-func (t *Tracker) Track(user, device string) {
-	t.tell.Lock()
-	defer t.tell.Unlock()
+// Drain tells the other nodes that this one is about to leave. Devices are
+// still tracked; those that are lost get their grace as ever, and all that
+// this node holds when it closes is given its grace by the others.
+func (t *Tracker) Drain() {
 	t.mu.Lock()
-	devices := t.own[user]
-	if _, ok := devices[device]; ok || t.closed {
-		t.mu.Unlock()
-		return
-	}
-	if devices == nil {
-		devices = make(map[string]struct{}, 1)
-		t.own[user] = devices
-	}
-	devices[device] = struct{}{}
-	t.add(user, 1)
-	e := entry{user, len(devices)}
+	t.self.draining = true
 	t.mu.Unlock()
-	t.broadcast(e)
+	_ = t.speak(t.beat, t.toAll) // the next beat says it again
 }
 
-// Untrack counts a device of a user out. An unknown one changes nothing.
-func (t *Tracker) Untrack(user, device string) {
-	t.tell.Lock()
-	defer t.tell.Unlock()
-	t.mu.Lock()
-	devices := t.own[user]
-	if _, ok := devices[device]; !ok || t.closed {
-		t.mu.Unlock()
-		return
-	}
-	delete(devices, device)
-	if len(devices) == 0 {
-		delete(t.own, user)
-	}
-	t.add(user, -1)
-	e := entry{user, len(devices)}
-	t.mu.Unlock()
-	t.broadcast(e)
-}
-
-// broadcast tells the others. If the Bus does not take it, because its buffer
-// is full, they are told all, later. It needs tell.
-func (t *Tracker) broadcast(e entry) {
-	if err := t.bus.Broadcast(channel, appendChange(nil, e)); err != nil && !errors.Is(err, broker.ErrClosed) {
-		t.retell()
-	}
-}
-
-// Online reports whether a user has a device on any node.
-func (t *Tracker) Online(user string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.total[user] > 0
-}
-
-// Users returns all users that are online, sorted by ID.
-func (t *Tracker) Users() []User {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	nodes := make(map[string][]string, len(t.total))
-	self := t.bus.Self().Name
-	for user := range t.own {
-		nodes[user] = append(nodes[user], self)
-	}
-	for _, n := range t.nodes {
-		for user := range n.held {
-			nodes[user] = append(nodes[user], n.name)
-		}
-	}
-	users := make([]User, 0, len(t.total))
-	for _, user := range slices.Sorted(maps.Keys(t.total)) {
-		slices.Sort(nodes[user])
-		users = append(users, User{ID: user, Devices: t.total[user], Nodes: nodes[user]})
-	}
-	return users
-}
-
-// Watch calls f with every Change from now on, one at a time, in order, on a
-// goroutine of the Tracker. It must not call Close.
-func (t *Tracker) Watch(f func(Change)) (cancel func()) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	id := t.nextID
-	t.nextID++
-	t.watchers[id] = f
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		delete(t.watchers, id)
-	}
-}
-
-// Close stops tracking. The other nodes count this one's devices until its
-// Bus is closed.
+// Close stops tracking. The other nodes give all that this node still holds
+// its grace. It may be called before the Bus is closed, and more than once,
+// but not by a watcher.
 func (t *Tracker) Close() error {
 	t.cancel()
-	t.bus.Handle(channel, nil)
+	t.bus.Handle(t.opts.Channel, nil)
 	t.mu.Lock()
-	if t.closed {
-		t.mu.Unlock()
-		return nil
-	}
+	first := !t.closed
 	t.closed = true
-	clear(t.watchers)
-	if t.retry != nil && t.retry.Stop() {
-		t.wg.Done()
-	}
 	t.mu.Unlock()
+	if first {
+		close(t.done)
+		bye := message{kind: kindBye, grace: uint64(t.opts.Grace.Milliseconds())}
+		_ = t.speak(func() []message { return []message{bye} }, t.toAll) // without it we fall silent
+	}
 	t.wg.Wait()
 	return nil
-}
-
-// add changes a user's total. It needs mu.
-func (t *Tracker) add(user string, n int) {
-	if n == 0 {
-		return
-	}
-	before := t.total[user]
-	if before+n == 0 {
-		delete(t.total, user)
-	} else {
-		t.total[user] = before + n
-	}
-	if before != 0 && before+n != 0 {
-		return
-	}
-	t.changes = append(t.changes, Change{User: user, Online: before == 0})
-	if !t.telling && !t.closed {
-		t.telling = true
-		t.wg.Go(t.notify) // ends when all is told
-	}
-}
-
-func (t *Tracker) notify() {
-	for {
-		t.mu.Lock()
-		if len(t.changes) == 0 {
-			t.telling = false
-			t.mu.Unlock()
-			return
-		}
-		changes := t.changes
-		t.changes = nil
-		watchers := slices.Collect(maps.Values(t.watchers))
-		t.mu.Unlock()
-		for _, c := range changes {
-			for _, f := range watchers {
-				f(c)
-			}
-		}
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -40,7 +41,13 @@ func Run(t *testing.T, open func(t *testing.T) []adapter.Adapter) {
 		{"DisconnectAll", disconnectAll},
 		{"DisconnectFollowsEmit", disconnectFollowsEmit},
 		{"Fetch", fetch},
+		{"FetchMany", fetchMany},
 		{"Count", count},
+		{"AllRooms", allRooms},
+		{"TellNodes", tellNodes},
+		{"AskNodes", askNodes},
+		{"AskNodesTheSilent", askNodesSilent},
+		{"ManyRooms", manyRooms},
 		{"Flags", flags},
 		{"PayloadsAreOpaque", payloads},
 		{"IDs", ids},
@@ -350,10 +357,15 @@ func flags(t *testing.T, c *cluster) {
 
 func payloads(t *testing.T, c *cluster) {
 	s := c.sockets(2)
-	for _, p := range []string{"", "\x00", "\xff\xfe", string(make([]byte, 100_000))} {
+	for _, p := range []string{"", "\x00", "\xff\xfe", string(make([]byte, 100_000)), strings.Repeat("5 MB.", 1_000_000)} {
 		c.broadcast(c.node(0), adapter.Target{}, p)
+		c.broadcast(c.node(0), adapter.Target{}, "after")
 		c.settle(c.node(0))
-		c.want(s, []string{p}, []string{p})
+		for i := range s {
+			if got := s[i].Take(); !slices.Equal(got, []string{p, "after"}) {
+				t.Errorf("socket %d got something else than the %d bytes sent, and what followed", i, len(p))
+			}
+		}
 	}
 }
 
@@ -424,10 +436,17 @@ func closed(t *testing.T, c *cluster) {
 	if _, err := a.Fetch(c.ctx(), adapter.Target{}); !errors.Is(err, adapter.ErrClosed) {
 		t.Errorf("Fetch: got %v, want ErrClosed", err)
 	}
+	if _, err := a.AllRooms(c.ctx()); !errors.Is(err, adapter.ErrClosed) {
+		t.Errorf("AllRooms: got %v, want ErrClosed", err)
+	}
+	if _, err := a.AskNodes(c.ctx(), nil); !errors.Is(err, adapter.ErrClosed) {
+		t.Errorf("AskNodes: got %v, want ErrClosed", err)
+	}
 	for what, err := range map[string]error{
 		"JoinAll":       a.JoinAll(adapter.Target{}, "r"),
 		"LeaveAll":      a.LeaveAll(adapter.Target{}, "r"),
 		"DisconnectAll": a.DisconnectAll(adapter.Target{}, true),
+		"TellNodes":     a.TellNodes(nil),
 	} {
 		if !errors.Is(err, adapter.ErrClosed) {
 			t.Errorf("%s: got %v, want ErrClosed", what, err)
@@ -453,6 +472,5 @@ func must(t *testing.T, err error) {
 }
 
 func sameRooms(got, want []adapter.Room) bool {
-	want = slices.Sorted(slices.Values(want))
-	return slices.Equal(got, want)
+	return slices.Equal(got, slices.Sorted(slices.Values(want)))
 }

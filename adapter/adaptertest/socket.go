@@ -12,9 +12,11 @@ import (
 type Socket struct {
 	id     adapter.SocketID
 	refuse atomic.Bool // Deliver reports false
+	about  string      // if not empty, what Info returns
 
 	mu      sync.Mutex // guards all below
 	got     []string
+	auto    string                                         // what Ask is answered with at once, if not empty
 	answers map[*adapter.Packet]func(body []byte, ok bool) // owed
 	asked   chan struct{}                                  // closed when answers is not empty
 }
@@ -53,12 +55,27 @@ func (s *Socket) Ask(p *adapter.Packet, answer func(body []byte, ok bool)) bool 
 		return false
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.answers[p] = answer
-	if len(s.answers) == 1 {
-		close(s.asked)
+	auto := s.auto
+	if auto == "" {
+		s.answers[p] = answer
+		if len(s.answers) == 1 {
+			close(s.asked)
+		}
+	}
+	s.mu.Unlock()
+	if auto != "" {
+		answer([]byte(auto), true)
+		answer([]byte("again"), true)
 	}
 	return true
+}
+
+// AnswerAll has the socket answer whatever it is asked from then on, at once
+// and twice.
+func (s *Socket) AnswerAll(body string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.auto = body
 }
 
 // Forget implements adapter.Answerer.
@@ -117,12 +134,24 @@ func (s *Socket) answer(body []byte, ok bool) {
 func (s *Socket) Disconnect(close bool) { s.add(fmt.Sprint("disconnect ", close)) }
 
 // Info implements adapter.Socket.
-func (s *Socket) Info() []byte { return []byte("info of " + s.id) }
+func (s *Socket) Info() []byte {
+	if s.about != "" {
+		return []byte(s.about)
+	}
+	return []byte("info of " + s.id)
+}
 
 func (s *Socket) add(what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.got = append(s.got, what)
+}
+
+// Heard returns how many things happened since Take was last called.
+func (s *Socket) Heard() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.got)
 }
 
 // Take returns what happened since it was last called: "disconnect true" or

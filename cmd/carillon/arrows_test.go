@@ -28,10 +28,14 @@ var arrows = map[string][]string{
 	"cmd/carillon": {"cmd/carillon/internal/*", "transport/socketio", "transport/socketio/admin", "transport/engineio", "adapter", "presence", "broker", "broker/memory", "broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka"},
 
 	// What the server has beside wiring knows nothing of ours, but a matcher.
-	"cmd/carillon/internal/auth":  {"cmd/carillon/internal/glob"},
-	"cmd/carillon/internal/front": {"cmd/carillon/internal/glob"},
-	"cmd/carillon/internal/glob":  {},
-	"cmd/carillon/internal/limit": {},
+	"cmd/carillon/internal/announce": {"transport/socketio", "adapter", "presence"},
+	"cmd/carillon/internal/auth":     {"cmd/carillon/internal/glob"},
+	"cmd/carillon/internal/front":    {"cmd/carillon/internal/glob"},
+	"cmd/carillon/internal/glob":     {},
+	"cmd/carillon/internal/limit":    {},
+
+	// The load generator knows the servers by the wire alone.
+	"cmd/carillon/internal/bench": {},
 
 	// Inside transport: socketio → engineio → websocket, polling → transport,
 	// and only socketio looks further down.
@@ -85,6 +89,7 @@ var homes = map[string][]string{
 	"github.com/MicahParks":         {"cmd/carillon/internal/auth"},
 	"github.com/sony/gobreaker":     {"cmd/carillon/internal/auth"},
 	"golang.org/x/time":             {"cmd/carillon/internal/limit"},
+	"github.com/HdrHistogram":       {"cmd/carillon/internal/bench"},
 	"github.com/rogpeppe":           {}, // for tests
 	"github.com/klauspost/compress": {"broker", "broker/*"},
 }

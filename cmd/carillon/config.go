@@ -13,6 +13,7 @@ type Config struct {
 	Permissions Permissions `koanf:"permissions"`
 	Limits      Limits      `koanf:"limits"`
 	Broker      Broker      `koanf:"broker"`
+	Presence    Presence    `koanf:"presence"`
 	Admin       Admin       `koanf:"admin"`
 	Log         Log         `koanf:"log"`
 }
@@ -346,6 +347,7 @@ func defaultConfig() Config {
 				SASL:       KafkaSASL{Mechanism: "PLAIN"},
 			},
 		},
-		Log: Log{Level: "info", Format: "auto"},
+		Presence: defaultPresence(),
+		Log:      Log{Level: "info", Format: "auto"},
 	}
 }

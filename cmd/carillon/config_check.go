@@ -21,6 +21,7 @@ func (l *loader) check(cfg Config) {
 	l.checkAuth(cfg.Auth)
 	l.checkLimits(cfg.Limits)
 	l.checkBroker(cfg.Broker)
+	l.checkPresence(cfg.Presence)
 	l.checkAdmin(cfg.Admin)
 
 	atLeast(l, "server.max_queue", cfg.Server.MaxQueue, "server.max_payload", cfg.Server.MaxPayload)

@@ -18,6 +18,7 @@ Usage:
   carillon doctor [flags]  look whether the broker is fit for these settings, and tell what to change
   carillon config VERB     check and print settings, or a schema of the file
   carillon token USER      print a token to try auth.mode jwt with; carillon token --help
+  carillon bench SCENARIO  load Socket.IO servers and measure them
   carillon version         tell what this binary was built from
   carillon help [COMMAND]  print this text, or that of a command, as COMMAND --help does
 
@@ -48,6 +49,8 @@ func command(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 		return configure(args[1:], environ, stdout, stderr)
 	case "token":
 		return printToken(args[1:], environ, stdout, stderr)
+	case "bench":
+		return benchCommand(ctx, args[1:], stdout, stderr)
 	case "help", "--help", "-h":
 		switch {
 		case len(args) == 1:
@@ -163,6 +166,7 @@ func serve(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 	}, logger)
 	reloads.takes(logLevel(level), "log.level")
 	defer reloads.onSignal(ctx)()
+	tuneMemory(environ)
 	if err := run(ctx, cfg, logger, reloads, nil); err != nil {
 		logger.Error("server failed", "err", err)
 		return exitFailed

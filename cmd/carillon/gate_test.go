@@ -16,6 +16,7 @@ import (
 	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/broker/memory"
+	"github.com/carillonhq/carillon/cmd/carillon/internal/announce"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/auth"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/limit"
 	"github.com/carillonhq/carillon/presence"
@@ -71,7 +72,8 @@ func gated(t *testing.T, cfg Config, hooks gateHooks) (url string, server *socke
 	opts := socketOptions(cfg.Server, adapter.NewCluster(bus, adapter.Options{Logger: logger}), logger)
 	g.guard(&opts.Engine)
 	server = socketio.New(opts)
-	service := newService(server, bus, users, g, logger)
+	who := announce.New(users, bus.Self().Name, announce.Options{Blind: blind, Logger: logger})
+	service := newService(server, bus, who, g, logger)
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -84,6 +86,7 @@ func gated(t *testing.T, cfg Config, hooks gateHooks) (url string, server *socke
 		web.Close()
 		<-served
 		service.Close()
+		who.Close()
 		users.Close()
 		bus.Close()
 		g.Close()

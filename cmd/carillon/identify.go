@@ -54,9 +54,6 @@ func (s *service) identify(ctx context.Context, socket *socketio.Socket) error {
 		identity: id, share: share, lease: newLease(s.gate, socket), noticed: new(atomic.Int64),
 	})
 	socket.Join(userRoom(id.User))
-	if id.Presence {
-		socket.Join(presenceRoom)
-	}
 	return nil
 }
 
@@ -157,11 +154,7 @@ func (s *service) evict(socket *socketio.Socket, id auth.Identity) {
 			socket.Leave(room)
 		}
 	}
-	if id.Presence {
-		socket.Join(presenceRoom)
-	} else {
-		socket.Leave(presenceRoom)
-	}
+	s.who.See(socket)
 }
 
 // publicAuth is an error of auth in a client's words.

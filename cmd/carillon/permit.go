@@ -24,7 +24,7 @@ func (s *service) permit(_ context.Context, socket *socketio.Socket, e *socketio
 		if !id.Broadcast {
 			return s.forbidden("broadcast", "not allowed to send to rooms")
 		}
-	case "presence:list":
+	case "presence:list", "presence:get", "presence:watch":
 		if !id.Presence {
 			return s.forbidden("presence", "not allowed to see who is online")
 		}

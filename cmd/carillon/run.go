@@ -16,6 +16,7 @@ import (
 	"github.com/carillonhq/carillon/broker/memory"
 	"github.com/carillonhq/carillon/broker/rabbitmq"
 	"github.com/carillonhq/carillon/broker/redis"
+	"github.com/carillonhq/carillon/cmd/carillon/internal/announce"
 	"github.com/carillonhq/carillon/presence"
 	"github.com/carillonhq/carillon/transport/engineio"
 	"github.com/carillonhq/carillon/transport/socketio"
@@ -62,13 +63,17 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 			}
 		})()
 	}
-	tracker := presence.New(bus, presence.Options{})
+	tracker := presence.New(bus, presenceOptions(cfg, logger))
 	defer func() { err = errors.Join(err, tracker.Close()) }()
 	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger})
 	opts := socketOptions(cfg.Server, cluster, logger)
 	gate.guard(&opts.Engine)
 	io := socketio.New(opts)
-	service := newService(io, bus, tracker, gate, logger)
+	announcing, closeRooms := announceOptions(cfg, bus, logger)
+	defer func() { err = errors.Join(err, closeRooms()) }()
+	who := announce.New(tracker, bus.Self().Name, announcing)
+	defer who.Close()
+	service := newService(io, bus, who, gate, logger)
 	defer service.Close()
 	if cfg.Admin.Enabled {
 		a, err := admin.Instrument(io, adminOptions(cfg.Admin, bus.Self().Name, logger))
@@ -92,6 +97,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	case <-ctx.Done():
 	}
 	logger.Info("stopping")
+	tracker.Drain()
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Server.ShutdownTimeout)
 	defer cancel()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {

@@ -12,18 +12,18 @@ import (
 
 	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/broker"
+	"github.com/carillonhq/carillon/cmd/carillon/internal/announce"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/auth"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/glob"
-	"github.com/carillonhq/carillon/presence"
 	"github.com/carillonhq/carillon/transport/socketio"
 )
 
-// service is what the server offers its clients: direct messages, rooms and
-// who is online.
+// service is what the server offers its clients: direct messages, rooms and,
+// by an Announcer, who is online.
 type service struct {
 	server *socketio.Server
 	io     *socketio.Namespace
-	users  *presence.Tracker
+	who    *announce.Announcer
 	node   string
 	gate   *gate
 	logger *slog.Logger
@@ -34,11 +34,11 @@ type service struct {
 // answerTimeout bounds the wait for other instances' answers.
 const answerTimeout = 5 * time.Second
 
-func newService(io *socketio.Server, bus *broker.Bus, users *presence.Tracker, gate *gate, logger *slog.Logger) *service {
+func newService(io *socketio.Server, bus *broker.Bus, who *announce.Announcer, gate *gate, logger *slog.Logger) *service {
 	s := &service{
 		server: io,
 		io:     io.Of("/"),
-		users:  users,
+		who:    who,
 		node:   bus.Self().Name,
 		gate:   gate,
 		logger: logger,
@@ -50,7 +50,6 @@ func newService(io *socketio.Server, bus *broker.Bus, users *presence.Tracker, g
 			return glob.MatchAny(names, name)
 		}))
 	}
-	users.Watch(s.presenceChanged)
 	return s
 }
 
@@ -71,7 +70,7 @@ func (s *service) serve(n interface {
 	socketio.Reply(n, "room:join", s.joinRoom)
 	socketio.Reply(n, "room:leave", s.leaveRoom)
 	socketio.Reply(n, "room:message", s.roomMessage)
-	socketio.Reply(n, "presence:list", s.listPresence)
+	s.who.Serve(n)
 	socketio.Reply(n, "auth:refresh", s.refresh)
 }
 
@@ -85,9 +84,6 @@ func (s *service) Close() {
 // other and from the sockets' own.
 func userRoom(user string) string  { return "user:" + user }
 func namedRoom(name string) string { return "room:" + name }
-
-// presenceRoom has the sockets that are told who comes and goes.
-const presenceRoom = "presence"
 
 // nameOfRoom is the name by which clients know a room, if they do.
 func nameOfRoom(room string) (string, bool) { return strings.CutPrefix(room, namedRoom("")) }
@@ -114,29 +110,12 @@ func (s *service) connected(_ context.Context, socket *socketio.Socket) {
 		s.logger.Debug("session not told", "socket", socket.ID(), "error", err)
 	}
 	d.lease.renew(d.identity.Expires)
-	s.users.Track(d.User, socket.ID())
+	s.who.Connected(socket, d.User, d.Name)
 }
 
-func (s *service) disconnected(_ context.Context, socket *socketio.Socket, _ socketio.Reason) {
-	d := deviceOf(socket)
-	d.lease.end()
-	s.users.Untrack(d.User, socket.ID())
-}
-
-// presenceChanged tells this instance's clients; every instance does.
-func (s *service) presenceChanged(c presence.Change) {
-	event := "presence:offline"
-	if c.Online {
-		event = "presence:online"
-	}
-	user := struct {
-		User string `json:"user"`
-	}{c.User}
-	for _, n := range s.server.Namespaces() {
-		if err := n.Local().To(presenceRoom).Emit(event, user); err != nil && !errors.Is(err, adapter.ErrClosed) {
-			s.logger.Error("presence not told", "namespace", n.Name(), "error", err)
-		}
-	}
+func (s *service) disconnected(_ context.Context, socket *socketio.Socket, reason socketio.Reason) {
+	deviceOf(socket).lease.end()
+	s.who.Disconnected(socket, reason)
 }
 
 type incoming struct {
@@ -254,22 +233,4 @@ func (s *service) roomMessage(_ context.Context, socket *socketio.Socket, m inco
 		OK bool   `json:"ok"`
 		ID string `json:"id"`
 	}{true, out.ID}, nil
-}
-
-type presentUser struct {
-	User      string   `json:"user"`
-	Devices   int      `json:"devices"`
-	Instances []string `json:"instances"`
-}
-
-func (s *service) listPresence(context.Context, *socketio.Socket, socketio.Raw) (any, error) {
-	users := []presentUser{}
-	for _, u := range s.users.Users() {
-		users = append(users, presentUser{User: u.ID, Devices: u.Devices, Instances: u.Nodes})
-	}
-	return struct {
-		OK       bool          `json:"ok"`
-		Instance string        `json:"instance"`
-		Users    []presentUser `json:"users"`
-	}{true, s.node, users}, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/broker/memory"
+	"github.com/carillonhq/carillon/cmd/carillon/internal/announce"
 	"github.com/carillonhq/carillon/presence"
 	"github.com/carillonhq/carillon/transport/socketio"
 	"github.com/carillonhq/carillon/transport/socketio/socketiotest"
@@ -36,20 +37,22 @@ func instance(t testing.TB, open opener, opts broker.Options) (url string, bus *
 	if err != nil {
 		t.Fatal(err)
 	}
-	users := presence.New(bus, presence.Options{})
+	users := presence.New(bus, presence.Options{Grace: 100 * time.Millisecond})
 	rooms := adapter.NewCluster(bus, adapter.Options{Logger: logger})
 	gate, err := openGate(defaultConfig(), gateHooks{}, logger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	io := socketio.New(socketOptions(defaultConfig().Server, rooms, logger))
-	service := newService(io, bus, users, gate, logger)
+	who := announce.New(users, bus.Self().Name, announce.Options{Logger: logger})
+	service := newService(io, bus, who, gate, logger)
 	server := httptest.NewServer(io)
 	t.Cleanup(func() {
 		io.Close()
 		service.Close()
 		gate.Close()
 		server.Close()
+		who.Close()
 		users.Close()
 		bus.Close()
 	})
@@ -256,10 +259,12 @@ func TestPresence(t *testing.T) {
 		t.Errorf("online: %q, want bob", who.User)
 	}
 	again := login(t, one, "bob")
-	want := map[string]any{"ok": true, "instance": "one", "users": []any{
-		map[string]any{"user": "alice", "devices": 1.0, "instances": []any{"one"}},
-		map[string]any{"user": "bob", "devices": 2.0, "instances": []any{"one", "two"}},
-	}}
+	want := map[string]any{"ok": true, "instance": "one", "mode": "all", "state": "synced", "seq": 2.0,
+		"total": map[string]any{"users": 2.0, "devices": 3.0},
+		"users": []any{
+			map[string]any{"user": "alice", "online": true, "devices": 1.0, "instances": []any{"one"}},
+			map[string]any{"user": "bob", "online": true, "devices": 2.0, "instances": []any{"one", "two"}},
+		}}
 	if got := ask(t, alice, `["presence:list"]`); !reflect.DeepEqual(got, want) {
 		t.Errorf("list %v, want %v", got, want)
 	}

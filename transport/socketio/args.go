@@ -110,7 +110,7 @@ func splitArray(array []byte) []Raw {
 	if len(array) == 0 {
 		return nil
 	}
-	items := make([]Raw, 0, 4)
+	items := make([]Raw, 0, 2) // a name and an argument, mostly
 	depth, start, quoted := 0, 1, false
 	for i := 0; i < len(array); i++ {
 		c := array[i]

@@ -206,7 +206,7 @@ func (c *client) connect(name string, auth Raw) error {
 		s.end(ReasonServer)
 		return nil
 	}
-	s.inbox.push(&c.server.wg, true, s.start)
+	s.inbox.push(&c.server.crew, true, s.start)
 	return nil
 }
 

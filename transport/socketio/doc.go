@@ -102,6 +102,24 @@
 // # Many nodes
 //
 // With Options.Adapter set to the Namespace method of an adapter.Cluster, rooms
-// and broadcasts span all nodes. Long-polling clients need a balancer that
-// sends all requests of one session to the same node.
+// and broadcasts span all nodes: what an [Emitter] chooses is chosen on all of
+// them. [Emitter.FetchSockets] describes sockets with their rooms, handshake and
+// data, [Namespace.AllRooms] counts rooms; what concerns one socket's id goes to
+// its node alone. Where a node does not answer, the result holds what the
+// others said, and an *adapter.PartialError names it.
+//
+// Servers speak to each other with [Namespace.ServerSideEmit] and
+// [Namespace.ServerSideEmitWithAck], which [OnServer] and [ReplyServer] hear on
+// every other node:
+//
+//	socketio.ReplyServer(chat, "load", func(ctx context.Context, node string, _ any) (float64, error) {
+//		return load(), nil
+//	})
+//	answers, err := chat.ServerSideEmitWithAck(ctx, "load")
+//
+// A service that only publishes makes a Server, too, and mounts it nowhere; it
+// waits for adapter.Cluster.AwaitNodes before it emits.
+//
+// Long-polling clients need a balancer that sends all requests of one session
+// to the same node.
 package socketio

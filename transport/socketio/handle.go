@@ -46,7 +46,7 @@ func (s *Socket) receive(e *Event) {
 			return
 		}
 	}
-	s.inbox.push(&n.server.wg, false, func() { s.handle(h, f, e) })
+	s.inbox.push(&n.server.crew, false, func() { s.handle(h, f, e) })
 }
 
 // handle shows an event to all that want to see it, and f, if there is one,

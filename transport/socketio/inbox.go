@@ -2,9 +2,9 @@ package socketio
 
 import "sync"
 
-// An inbox runs jobs one at a time, in their order, on a goroutine that lives
-// only while there are any. So the handlers of a socket may wait for an
-// acknowledgement that its connection's reader brings.
+// An inbox runs jobs one at a time, in their order, on a goroutine of the crew
+// that it has only while there are any. So the handlers of a socket may wait for
+// an acknowledgement that its connection's reader brings.
 type inbox struct {
 	mu      sync.Mutex // guards all below
 	space   sync.Cond  // of jobs, on mu
@@ -17,7 +17,7 @@ type inbox struct {
 const inboxSize = 64
 
 // push adds a job. It waits while the inbox is full, unless urgent.
-func (b *inbox) push(wg *sync.WaitGroup, urgent bool, job func()) {
+func (b *inbox) push(c *crew, urgent bool, job func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.space.L == nil {
@@ -26,10 +26,26 @@ func (b *inbox) push(wg *sync.WaitGroup, urgent bool, job func()) {
 	for !urgent && len(b.jobs) >= inboxSize {
 		b.space.Wait()
 	}
+	b.add(c, job)
+}
+
+// offer adds a job unless so many wait already, and reports whether it did.
+func (b *inbox) offer(c *crew, limit int, job func()) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.jobs) >= limit {
+		return false
+	}
+	b.add(c, job)
+	return true
+}
+
+// add needs mu.
+func (b *inbox) add(c *crew, job func()) {
 	b.jobs = append(b.jobs, job)
 	if !b.running {
 		b.running = true
-		wg.Go(b.run) // ends when no job is left
+		c.start(b)
 	}
 }
 

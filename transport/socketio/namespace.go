@@ -3,6 +3,7 @@ package socketio
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -23,13 +24,17 @@ type Namespace struct {
 	ackID   atomic.Uint64    // of events that ask clients for an acknowledgement
 	born    sync.Once        // OnNamespace's functions are called
 	users   int              // sockets that have not quite ended; guarded by server.mu
+	inbox   inbox            // of other nodes' events
+	ctx     context.Context  // ours, not a caller's: of their handlers; ends in stop
+	cancel  context.CancelFunc
 
-	mu      sync.Mutex // guards sockets
+	mu      sync.Mutex // guards sockets, and the end of ctx
 	sockets map[adapter.SocketID]*Socket
 }
 
 func newNamespace(s *Server, name string, a adapter.Adapter) *Namespace {
 	n := &Namespace{server: s, name: name, adapter: a, sockets: make(map[adapter.SocketID]*Socket)}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.current.Store(new(handlers))
 	return n
 }
@@ -59,7 +64,7 @@ func (n *Namespace) Socket(id string) *Socket {
 
 // Rooms returns the rooms that sockets of this node are in, but for the own
 // room of each, and how many they are. It goes through all sockets;
-// Emitter.Count counts one room on all nodes.
+// Emitter.Count counts one room on all nodes, and AllRooms all of them.
 func (n *Namespace) Rooms() map[string]int {
 	rooms := make(map[string]int)
 	for s := range n.Sockets() {
@@ -71,6 +76,20 @@ func (n *Namespace) Rooms() map[string]int {
 	}
 	return rooms
 }
+
+// AllRooms returns the rooms that sockets of any node are in, but for the own
+// room of each, and how many they are. If nodes did not answer before ctx was
+// done, it counts the others' and returns an *adapter.PartialError.
+func (n *Namespace) AllRooms(ctx context.Context) (map[string]int, error) {
+	all, err := n.adapter.AllRooms(ctx)
+	rooms := make(map[string]int, len(all))
+	for room, members := range all {
+		rooms[string(room)] = members
+	}
+	return rooms, err
+}
+
+func (n *Namespace) logger() *slog.Logger { return n.server.logger.With("namespace", n.name) }
 
 func (n *Namespace) add(s *Socket) {
 	n.mu.Lock()

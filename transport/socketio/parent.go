@@ -152,6 +152,7 @@ func (s *Server) create(name string, parent *ParentNamespace) *Namespace {
 		parent.children[name] = n
 		s.children++
 	}
+	n.adapter.HandleNodes(n.hear)
 	return n
 }
 
@@ -166,6 +167,7 @@ func (s *Server) exit(n *Namespace) {
 	delete(s.namespaces, n.name)
 	delete(n.parent.children, n.name)
 	s.children--
+	n.stop()
 	// Under mu: who makes the namespace again must not get this adapter.
 	if err := n.adapter.Close(); err != nil {
 		s.logger.Warn("adapter of a namespace did not close", "namespace", n.name, "error", err)

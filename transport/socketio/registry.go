@@ -12,6 +12,7 @@ import (
 // *ParentNamespace of many.
 type Registrar interface {
 	Handle(event string, f Handler)
+	HandleServer(event string, f ServerHandler)
 }
 
 var (
@@ -29,6 +30,7 @@ type registry struct {
 // namespaces may share them.
 type handlers struct {
 	events     map[string]Handler
+	server     map[string]ServerHandler
 	use        []func(context.Context, *Socket) error
 	connect    []func(context.Context, *Socket)
 	disconnect []func(context.Context, *Socket, Reason)
@@ -77,12 +79,18 @@ func (r *registry) Handle(event string, f Handler) {
 		if h.events[event] != nil {
 			panic("socketio: Handle " + event + ": there is a handler already")
 		}
-		h.events = maps.Clone(h.events)
-		if h.events == nil {
-			h.events = make(map[string]Handler)
-		}
-		h.events[event] = f
+		h.events = with(h.events, event, f)
 	})
+}
+
+// with returns a copy of m that has v, too.
+func with[V any](m map[string]V, name string, v V) map[string]V {
+	m = maps.Clone(m)
+	if m == nil {
+		m = make(map[string]V)
+	}
+	m[name] = v
+	return m
 }
 
 // UseEvent adds a middleware for what clients emit, called before the event's

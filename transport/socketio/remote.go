@@ -3,6 +3,7 @@ package socketio
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -42,8 +43,9 @@ func (e Emitter) FetchSockets(ctx context.Context) ([]RemoteSocket, error) {
 			Client, Transport string
 			Handshake, Data   json.RawMessage
 		}
-		if jsonErr := json.Unmarshal(i.Data, &info); jsonErr != nil {
-			return sockets, fmt.Errorf("socketio: socket %s: %w", i.ID, jsonErr)
+		if bad := json.Unmarshal(i.Data, &info); bad != nil {
+			err = errors.Join(err, fmt.Errorf("socketio: description of socket %s of %s: %w", i.ID, i.Node, bad))
+			continue
 		}
 		s.Client, s.Transport, s.Handshake, s.Data = info.Client, info.Transport, info.Handshake, info.Data
 		sockets = append(sockets, s)

@@ -66,8 +66,9 @@ type Server struct {
 	opts    Options
 	logger  *slog.Logger
 	engine  *engineio.Server
-	wg      sync.WaitGroup // inboxes at work
+	crew    crew
 	closing atomic.Bool
+	stopped sync.Once
 
 	observers observers
 
@@ -112,6 +113,7 @@ func New(opts Options) *Server {
 		protocolOf: protocolOf,
 		namespaces: make(map[string]*Namespace),
 	}
+	s.crew.init()
 	s.engine = engineio.New(opts.Engine, func(session *engineio.Session) engineio.Receiver {
 		return newClient(s, session)
 	})
@@ -174,7 +176,10 @@ func (s *Server) Close() error {
 
 // finish waits for the handlers and closes the adapters.
 func (s *Server) finish() error {
-	s.wg.Wait()
+	for _, n := range s.Namespaces() {
+		n.stop()
+	}
+	s.stopped.Do(s.crew.finish)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var errs []error

@@ -291,7 +291,7 @@ func (s *Socket) end(reason Reason) {
 		f(nil, false)
 	}
 	server := s.namespace.server
-	s.inbox.push(&server.wg, true, func() {
+	s.inbox.push(&server.crew, true, func() {
 		defer server.exit(s.namespace)
 		if was != connected {
 			return

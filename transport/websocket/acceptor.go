@@ -47,7 +47,7 @@ type Acceptor struct {
 // New returns an Acceptor. It starts no goroutine until the first Accept.
 func New(opts Options) *Acceptor {
 	a := &Acceptor{opts: opts.withDefaults(), conns: make(map[*Conn]struct{})}
-	a.ready.init()
+	a.ready.init(a.opts.Linger)
 	a.lists.New = func() any { return new(make([]item, 0, 16)) }
 	a.scratch.New = func() any { return new(make([]byte, 0, coalesce)) }
 	opts = a.opts

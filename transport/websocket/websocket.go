@@ -39,6 +39,14 @@ type Options struct {
 	// before it is cut with transport.ErrSlow. Default: 10s.
 	WriteTimeout time.Duration
 
+	// Linger is how long frames wait for others that could leave in the same
+	// write, while there is something to write to 64 clients or more, as
+	// after a broadcast to them: this long at least and, where it takes longer
+	// than that to write to all of them, as long as that takes, up to four
+	// times this long. With fewer clients every frame leaves at once.
+	// Default: 1ms. Negative: never.
+	Linger time.Duration
+
 	// CloseTimeout bounds what Close does after it returned: writing what is
 	// queued, and then waiting for the client's close frame. Default: 5s.
 	CloseTimeout time.Duration
@@ -102,6 +110,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.WriteTimeout <= 0 {
 		o.WriteTimeout = 10 * time.Second
+	}
+	if o.Linger == 0 {
+		o.Linger = time.Millisecond
 	}
 	if o.CloseTimeout <= 0 {
 		o.CloseTimeout = 5 * time.Second

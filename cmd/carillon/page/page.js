@@ -60,8 +60,8 @@ function addPane(title, name, server) {
     });
     hear(ours, 'message', (m) => line(at.direct, m.from, m.data, m.at));
     hear(ours, 'room:message', (m) => line(at.room, m.from, m.data, m.at));
-    hear(ours, 'presence:online', refresh);
-    hear(ours, 'presence:offline', refresh);
+    for (const event of ['state', 'online', 'offline', 'status', 'counts']) hear(ours, `presence:${event}`, refreshSoon);
+    hear(ours, 'session:replaced', ({ instance }) => note(at.direct, `This device has connected anew, to ${instance}`));
     hear(ours, 'connect_error', (err) => {
       if (ours.active) status('wait', `Cannot reach the server (${err.message}); trying again`);
       else disconnect('bad', `Refused: ${err.message}`);
@@ -80,7 +80,7 @@ function addPane(title, name, server) {
     ours.disconnect();
     at.name.placeholder = 'anonymous';
     leftRoom();
-    showPeople([]);
+    showPeople(nobodyHere);
     at.nobody.hidden = false;
     status(state, text);
   }
@@ -99,24 +99,40 @@ function addPane(title, name, server) {
 
   async function refresh() {
     const ours = socket;
-    const answer = ours?.connected && (await ask(null, 'presence:list'));
-    if (answer && ours === socket) showPeople(answer.users);
+    const answer = ours?.connected && (await ask(null, 'presence:list', { limit: shown.people }));
+    if (answer && ours === socket) showPeople(answer);
+  }
+
+  // refreshSoon has many changes shown at once.
+  let soon = 0;
+  function refreshSoon() {
+    soon ||= setTimeout(() => {
+      soon = 0;
+      refresh();
+    }, 50);
   }
   setInterval(() => document.hidden || refresh(), 5000); // device counts change without an event
 
-  function showPeople(users) {
-    const now = JSON.stringify(users);
+  const nobodyHere = { users: [], total: { users: 0 }, state: 'synced' };
+
+  function showPeople({ users, total, state }) {
+    const now = JSON.stringify([users, total, state]);
     if (now === people) return;
     people = now;
+    at.stale.hidden = state === 'synced';
+    at.stale.textContent =
+      state === 'cut off'
+        ? 'This instance is cut off from the others: who is on them may have changed.'
+        : 'This instance is still learning who is on the others.';
     const focused = at.people.contains(document.activeElement) && document.activeElement.dataset.user;
     at.nobody.hidden = users.length > 0;
     at.people.replaceChildren(
-      ...users.slice(0, shown.people).map((u) => {
+      ...users.map((u) => {
         const button = make('button', '', u.user === me ? `${u.user} (you)` : u.user);
         button.type = 'button';
         button.dataset.user = u.user;
         const devices = u.devices === 1 ? '1 device' : `${u.devices} devices`;
-        button.append(make('small', '', `${devices} on ${u.instances.join(', ')}`));
+        button.append(make('small', '', [u.status, `${devices} on ${u.instances.join(', ')}`].filter(Boolean).join(', ')));
         button.onclick = () => {
           at.to.value = u.user;
           at.text.focus();
@@ -126,7 +142,7 @@ function addPane(title, name, server) {
         return item;
       }),
     );
-    if (users.length > shown.people) at.people.append(make('li', 'hint', `and ${users.length - shown.people} more`));
+    if (total.users > users.length) at.people.append(make('li', 'hint', `and ${total.users - users.length} more`));
     if (focused) [...at.people.querySelectorAll('button')].find((b) => b.dataset.user === focused)?.focus();
   }
 
