@@ -96,6 +96,12 @@ func (b *Bus) keepJoining() bool {
 	}
 }
 
+func (b *Bus) linkHook(l Link) {
+	if b.opts.Hooks.Link != nil {
+		b.opts.Hooks.Link(l)
+	}
+}
+
 // onLink hears of the driver's links.
 func (b *Bus) onLink(l Link) {
 	b.mu.Lock()
@@ -133,7 +139,10 @@ func (b *Bus) link(l Link) (say func()) {
 				b.restored()
 			}
 		}
-		return func() { log.Info("broker is back") }
+		return func() {
+			b.linkHook(l)
+			log.Info("broker is back")
+		}
 	}
 
 	b.roles[l.Role] = true
@@ -146,6 +155,7 @@ func (b *Bus) link(l Link) (say func()) {
 		b.setState(b.linkState())
 	}
 	return func() {
+		b.linkHook(l)
 		if !down {
 			log.Warn("lost the broker", "err", l.Err)
 		}

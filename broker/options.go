@@ -164,6 +164,10 @@ type Hooks struct {
 	NodeUp   func(Member)
 	NodeDown func(Member)
 
+	// Link follows what a driver tells of its connections, each failed attempt
+	// among it; of a driver that tells nothing, what publishes show.
+	Link func(Link)
+
 	// Overflow counts messages refused with ErrOverflow.
 	Overflow func(channel string, bytes int)
 }
