@@ -8,10 +8,13 @@ import "time"
 // environment. Durations are written as Go writes them ("1m30s"), sizes as a
 // number of bytes or with a unit ("1MB" is 1,000,000, "1MiB" is 1,048,576).
 type Config struct {
-	Server Server `koanf:"server"`
-	Broker Broker `koanf:"broker"`
-	Admin  Admin  `koanf:"admin"`
-	Log    Log    `koanf:"log"`
+	Server   Server   `koanf:"server"`
+	Broker   Broker   `koanf:"broker"`
+	API      API      `koanf:"api"`
+	Webhooks Webhooks `koanf:"webhooks"`
+	Metrics  Metrics  `koanf:"metrics"`
+	Admin    Admin    `koanf:"admin"`
+	Log      Log      `koanf:"log"`
 }
 
 // Server is what clients see of this node.
@@ -65,8 +68,9 @@ type Server struct {
 	// Default: true.
 	Page bool `koanf:"page"`
 
-	// ShutdownTimeout bounds the orderly end after SIGINT or SIGTERM.
-	// Default: 10s.
+	Drain Drain `koanf:"drain"`
+
+	// ShutdownTimeout bounds the orderly end that follows Drain. Default: 10s.
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`
 }
 
@@ -258,6 +262,7 @@ func defaultConfig() Config {
 			MaxQueue:        1 << 20,
 			WriteTimeout:    10 * time.Second,
 			Page:            true,
+			Drain:           Drain{Period: 5 * time.Second},
 			ShutdownTimeout: 10 * time.Second,
 		},
 		Broker: Broker{
@@ -281,6 +286,10 @@ func defaultConfig() Config {
 				SASL:       KafkaSASL{Mechanism: "PLAIN"},
 			},
 		},
+		API:      defaultAPI(),
+		Webhooks: defaultWebhooks(),
+		Metrics:  Metrics{Enabled: true},
+
 		Log: Log{Level: "info", Format: "auto"},
 	}
 }

@@ -2,14 +2,10 @@ package main
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
-	"time"
 
 	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/broker"
@@ -17,16 +13,12 @@ import (
 	"github.com/carillonhq/carillon/broker/memory"
 	"github.com/carillonhq/carillon/broker/rabbitmq"
 	"github.com/carillonhq/carillon/broker/redis"
+	"github.com/carillonhq/carillon/cmd/carillon/internal/metrics"
 	"github.com/carillonhq/carillon/presence"
 	"github.com/carillonhq/carillon/transport/engineio"
 	"github.com/carillonhq/carillon/transport/socketio"
 	"github.com/carillonhq/carillon/transport/socketio/admin"
 )
-
-// page is the page to try the server, at "/".
-//
-//go:embed page
-var page embed.FS
 
 // run serves until ctx ends, then stops within cfg.Server.ShutdownTimeout.
 // cfg has passed loadConfig and names its node. ready, unless nil, is called
@@ -44,7 +36,8 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(addr s
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	bus, err := openBus(ctx, cfg, open, logger)
+	measured := metrics.New(release(), cfg.Server.Node)
+	bus, err := openBus(ctx, cfg, open, logger, measured.Broker(cfg.Server.Node))
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -59,10 +52,15 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(addr s
 	}
 	tracker := presence.New(bus, presence.Options{})
 	defer func() { err = errors.Join(err, tracker.Close()) }()
-	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger})
-	io := socketio.New(socketOptions(cfg.Server, cluster, logger))
+	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger, Hooks: measured.Adapter()})
+	opts := socketOptions(cfg.Server, cluster, logger)
+	opts.Hooks, opts.Engine.Hooks = measured.Sockets(), measured.Engine()
+	io := socketio.New(opts)
+	told := tell(cfg, io, bus, tracker, measured, logger)
+	defer told.close() // after io, of whose end it tells
 	service := newService(io, bus, tracker, logger)
 	defer service.Close()
+	told.watch(io)
 	if cfg.Admin.Enabled {
 		a, err := admin.Instrument(io, adminOptions(cfg.Admin, bus.Self().Name, logger))
 		if err != nil { // which checks of cfg rule out
@@ -71,39 +69,36 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(addr s
 		defer a.Close() // after io, so that browsers come back to another instance
 	}
 
-	server := &http.Server{
-		Handler:           handler(cfg.Server, io),
-		ReadHeaderTimeout: 10 * time.Second, // polls are long: nothing else is bounded here
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	b := &backend{cfg: cfg, io: io, bus: bus, service: service, metrics: measured, logger: logger}
+	doors, err := b.open(ctx, listener)
+	if err != nil {
+		return errors.Join(err, io.Close())
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }() // ends with Shutdown or Close below
+	defer b.close()
 
 	logger.Info("serving", "addr", listener.Addr().String(), "node", bus.Self().Name, "broker", cfg.Broker.Driver)
 	if ready != nil {
 		ready(listener.Addr().String())
 	}
 	select {
-	case err = <-served:
-		return errors.Join(fmt.Errorf("serve: %w", err), io.Close())
+	case err = <-doors.failed:
+		return errors.Join(fmt.Errorf("serve: %w", err), doors.close(), io.Close())
 	case <-ctx.Done():
 	}
+	b.drain(context.WithoutCancel(ctx))
 	logger.Info("stopping")
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Server.ShutdownTimeout)
 	defer cancel()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
-	err = errors.Join(err, io.Shutdown(bounded), server.Shutdown(bounded), server.Close())
-	<-served
-	return err
+	return errors.Join(err, io.Shutdown(bounded), doors.shutdown(bounded), doors.close())
 }
 
 // An openDriver connects to the broker that is configured.
 type openDriver = func(context.Context) (broker.Driver, error)
 
-func openBus(ctx context.Context, cfg Config, open openDriver, logger *slog.Logger) (*broker.Bus, error) {
+func openBus(ctx context.Context, cfg Config, open openDriver, logger *slog.Logger, hooks broker.Hooks) (*broker.Bus, error) {
 	return broker.Open(ctx, open, broker.Options{
 		Node:      cfg.Server.Node,
 		Cluster:   cfg.Broker.Cluster,
@@ -111,6 +106,7 @@ func openBus(ctx context.Context, cfg Config, open openDriver, logger *slog.Logg
 		Buffer:    int(cfg.Broker.Buffer),
 		Retry:     cfg.Broker.Reconnect.retry(),
 		Logger:    logger,
+		Hooks:     hooks,
 	})
 }
 
@@ -196,17 +192,4 @@ func adminOptions(cfg Admin, node string, logger *slog.Logger) admin.Options {
 		ServerID:     node,
 		Logger:       logger,
 	}
-}
-
-func handler(cfg Server, io *socketio.Server) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle(cfg.Path, io)
-	if cfg.Page && cfg.Path != "/" {
-		files, err := fs.Sub(page, "page")
-		if err != nil {
-			panic(err) // the folder is embedded
-		}
-		mux.Handle("/", http.FileServerFS(files))
-	}
-	return mux
 }

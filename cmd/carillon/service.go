@@ -157,8 +157,10 @@ type outgoing struct {
 	At   int64        `json:"at"` // Unix time in milliseconds
 }
 
-func newOutgoing(from *socketio.Socket, m incoming) outgoing {
-	return outgoing{ID: rand.Text(), Room: m.Room, From: userOf(from), Data: m.Data, At: time.Now().UnixMilli()}
+func newOutgoing(from *socketio.Socket, m incoming) outgoing { return newMessage(userOf(from), m) }
+
+func newMessage(from string, m incoming) outgoing {
+	return outgoing{ID: rand.Text(), Room: m.Room, From: from, Data: m.Data, At: time.Now().UnixMilli()}
 }
 
 type messageAnswer struct {
