@@ -25,7 +25,13 @@ const module = "github.com/carillonhq/carillon"
 // it. Patterns are those of path.Match. Tests are exempt.
 var arrows = map[string][]string{
 	// cmd wires everything, and alone names the drivers.
-	"cmd/carillon": {"transport/socketio", "transport/socketio/admin", "transport/engineio", "adapter", "presence", "broker", "broker/memory", "broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka"},
+	"cmd/carillon": {"cmd/carillon/internal/*", "transport/socketio", "transport/socketio/admin", "transport/engineio", "adapter", "presence", "broker", "broker/memory", "broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka"},
+
+	// What only the command shows to those who run it.
+	"cmd/carillon/internal/api":     {"transport/socketio", "adapter", "broker"},
+	"cmd/carillon/internal/health":  {},
+	"cmd/carillon/internal/metrics": {"cmd/carillon/internal/webhook", "transport/socketio", "transport/engineio", "transport/websocket", "transport/polling", "adapter", "broker"},
+	"cmd/carillon/internal/webhook": {},
 
 	// Inside transport: socketio → engineio → websocket, polling → transport,
 	// and only socketio looks further down.
@@ -76,6 +82,8 @@ var homes = map[string][]string{
 	"golang.org/x/term":             {"cmd/*"},
 	"golang.org/x/crypto":           {"transport/socketio/admin"},
 	"github.com/rogpeppe":           {}, // for tests
+	"github.com/santhosh-tekuri":    {}, // for tests
+	"github.com/prometheus":         {"cmd/carillon/internal/metrics"},
 	"github.com/klauspost/compress": {"broker", "broker/*"},
 }
 
