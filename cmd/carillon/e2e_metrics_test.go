@@ -18,7 +18,12 @@ type figures map[string]float64
 
 func scrape(t *testing.T, url string) figures {
 	t.Helper()
-	answer, err := http.Get(url + "/metrics")
+	return scrapeAt(t, strings.TrimPrefix(url, "http://"))
+}
+
+func scrapeAt(t *testing.T, addr string) figures {
+	t.Helper()
+	answer, err := http.Get("http://" + addr + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
