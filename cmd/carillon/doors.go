@@ -53,9 +53,14 @@ func (d *doors) serve(l net.Listener, h http.Handler) {
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(d.logger.Handler(), slog.LevelDebug),
 	}
+	d.run(server, func() error { return server.Serve(l) })
+}
+
+// run has a server serve until shutdown or close.
+func (d *doors) run(server *http.Server, serve func() error) {
 	d.servers = append(d.servers, server)
-	d.wg.Go(func() { // ends with shutdown or close
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	d.wg.Go(func() {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 			select {
 			case d.failed <- err:
 			default: // another one failed first

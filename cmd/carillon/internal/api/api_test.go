@@ -1,12 +1,16 @@
 package api_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/carillonhq/carillon/broker"
@@ -264,3 +268,44 @@ func TestHooks(t *testing.T) {
 		t.Errorf("got %v, want %s", got, want)
 	}
 }
+
+// A body that drips in is given up, and does not hold its connection.
+func TestSlowBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newNode(t, memory.NewHub(), "a", nil)
+		client, server := net.Pipe()
+		served := make(chan error, 1)
+		once := &oneListener{conn: server, done: make(chan struct{})}
+		h := &http.Server{Handler: a.api}
+		go func() { served <- h.Serve(once) }() // ends with Close
+		defer func() { h.Close(); <-served }()
+		fmt.Fprintf(client, "POST %smessages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-API-Key: %s\r\nContent-Length: 100\r\n\r\n{", api.Prefix, key)
+		start := time.Now()
+		answer, err := http.ReadResponse(bufio.NewReader(client), nil)
+		if err != nil || answer.StatusCode != 400 {
+			t.Fatalf("got %v, %v", answer, err)
+		}
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("answered after %v", took)
+		}
+		client.Close()
+	})
+}
+
+// oneListener accepts one connection.
+type oneListener struct {
+	conn net.Conn
+	done chan struct{}
+	end  sync.Once
+}
+
+func (l *oneListener) Accept() (net.Conn, error) {
+	if c := l.conn; c != nil {
+		l.conn = nil
+		return c, nil
+	}
+	<-l.done
+	return nil, net.ErrClosed
+}
+func (l *oneListener) Close() error   { l.end.Do(func() { close(l.done) }); return nil }
+func (l *oneListener) Addr() net.Addr { return &net.UnixAddr{} }

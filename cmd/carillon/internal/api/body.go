@@ -66,11 +66,11 @@ func (b *body) done() error {
 }
 
 func (b *body) fault(path []string, format string, args ...any) {
-	pointer := ""
+	var pointer strings.Builder
 	for _, step := range path {
-		pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(step)
+		pointer.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(step))
 	}
-	b.faults = append(b.faults, Fault{Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
+	b.faults = append(b.faults, Fault{Pointer: pointer.String(), Detail: fmt.Sprintf(format, args...)})
 }
 
 func (b *body) take(name string) (json.RawMessage, bool) {

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,7 +29,7 @@ const key = "a-key-for-tests-0123456789"
 type node struct {
 	api *api.API
 	bus *broker.Bus
-	url string // where clients connect
+	url func() string // where clients connect
 
 	users users
 	block atomic.Pointer[gate] // waits for other nodes go through it
@@ -95,11 +97,13 @@ func newNode(t *testing.T, hub *memory.Hub, name string, tune func(*api.Options)
 		tune(&opts)
 	}
 	n.api = api.New(opts)
-	server := httptest.NewServer(io)
-	n.url = server.URL
+	n.url = sync.OnceValue(func() string { // a bubble has no network
+		server := httptest.NewServer(io)
+		t.Cleanup(server.Close)
+		return server.URL
+	})
 	t.Cleanup(func() {
 		io.Close()
-		server.Close()
 		n.api.Close()
 		bus.Close()
 	})
@@ -135,7 +139,7 @@ func (n *node) join(t *testing.T, user string, rooms ...string) (*socketiotest.C
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := socketiotest.Dial(t, n.url)
+	c := socketiotest.Dial(t, n.url())
 	return c, c.Join(string(auth))
 }
 
@@ -155,9 +159,7 @@ func (n *node) do(e exchange) *httptest.ResponseRecorder {
 	if k := cmp.Or(e.key, key); k != "-" {
 		r.Header.Set("Authorization", "Bearer "+k)
 	}
-	for name, values := range e.header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, e.header)
 	w := httptest.NewRecorder()
 	n.api.ServeHTTP(w, r)
 	return w

@@ -22,6 +22,9 @@ const (
 	descriptionType = "application/yaml"
 )
 
+// bodyTimeout bounds the time that a body takes to come.
+const bodyTimeout = 10 * time.Second
+
 //go:embed openapi.yaml
 var openAPI []byte
 
@@ -124,13 +127,19 @@ func (a *API) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return nil, problemf(unsupportedType, "the body has to be JSON: Content-Type: application/json")
 	}
+	// A body that drips in holds its connection for no longer than this. Where a
+	// wrapped ResponseWriter knows no deadlines, the server's own bound it.
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Now().Add(bodyTimeout))
 	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(a.opts.MaxBody)))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, problemf(tooLarge, "the body has more than %d bytes", a.opts.MaxBody)
-	}
 	if err != nil {
-		return nil, problemf(malformed, "the body ends early")
+		w.Header().Set("Connection", "close") // what is left of the body is not waited for
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return nil, problemf(tooLarge, "the body has more than %d bytes", a.opts.MaxBody)
+		}
+		return nil, problemf(malformed, "the body ends early, or comes too slowly")
 	}
+	_ = c.SetReadDeadline(time.Time{})
 	return content, nil
 }
 
