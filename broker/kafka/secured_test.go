@@ -25,6 +25,7 @@ func TestServer(t *testing.T) {
 
 	t.Run("Login", func(t *testing.T) { testLogin(t, s) })
 	t.Run("Permissions", func(t *testing.T) { testPermissions(t, s) })
+	t.Run("Examine", func(t *testing.T) { testExamine(t, s) })
 	t.Run("TLS", func(t *testing.T) { testTLS(t, s) })
 	t.Run("Restart", func(t *testing.T) { testRestart(t, s) })
 }

@@ -34,6 +34,7 @@ func TestFaults(t *testing.T) {
 	t.Run("ComesLate", s.testComesLate)
 	t.Run("Errors", s.testErrors)
 	t.Run("Permissions", s.testPermissions)
+	t.Run("Examine", s.testExamine)
 	t.Run("NothingStays", s.testNothingStays)
 	t.Run("QueueDeleted", s.testQueueDeleted)
 	t.Run("OutOfMemory", s.testOutOfMemory)

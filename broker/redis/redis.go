@@ -24,7 +24,7 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 		return nil, err
 	}
 	client := redis.NewClient(opts)
-	d := &driver{addr: opts.Addr, links: links.New()}
+	d := &driver{client: client, addr: opts.Addr, links: links.New()}
 	// A user that may not ping may yet be allowed all that matters.
 	if err := client.Ping(ctx).Err(); err != nil && !redis.HasErrorPrefix(err, "NOPERM") {
 		return nil, errors.Join(explain(opts.Addr, err), client.Close())
@@ -52,8 +52,9 @@ func Open(ctx context.Context, cfg Config) (broker.Driver, error) {
 // links.
 type driver struct {
 	broker.Driver
-	addr  string
-	links *links.Links
+	client redis.UniversalClient
+	addr   string
+	links  *links.Links
 
 	closeErr error // of client; set within the first Close of the bridge
 }

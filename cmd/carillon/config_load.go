@@ -17,13 +17,18 @@ import (
 // once: the error has a line for every problem, which says where the value
 // was written, its key, and what was expected. It never shows a secret.
 func loadConfig(file string, environ []string, flags map[string]string) (Config, error) {
+	return load(file, environ, flags).config()
+}
+
+// load lays all sources over each other.
+func load(file string, environ []string, flags map[string]string) *loader {
 	l := newLoader()
 	if file != "" {
 		l.file(file)
 	}
-	l.environment(environ)
+	l.environment(l.fromFiles(environ))
 	l.flags(flags)
-	return l.config()
+	return l
 }
 
 // A loader lays one source over the other and collects what is wrong with them.
@@ -32,6 +37,7 @@ type loader struct {
 	merged   *koanf.Koanf
 	origins  map[string]origin // where each key that is set was set last
 	refused  map[string]bool   // keys with a problem: no second one is looked for
+	files    map[string]string // the file that a variable's value comes from
 	problems []error
 }
 
@@ -41,6 +47,7 @@ func newLoader() *loader {
 		merged:  koanf.New("."),
 		origins: map[string]origin{},
 		refused: map[string]bool{},
+		files:   map[string]string{},
 	}
 }
 

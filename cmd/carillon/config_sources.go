@@ -14,22 +14,35 @@ const envPrefix = "CARILLON_"
 // produce them. A variable that begins like ours and is none is refused: it
 // is a typing error that would otherwise go unnoticed.
 func (l *loader) environment(environ []string) {
-	customary := map[string]string{
-		"REDIS_URL": "broker.redis.url", "REDIS_PASSWORD": "broker.redis.password",
-		"KAFKA_BROKERS": "broker.kafka.brokers",
-		"RABBITMQ_URL":  "broker.rabbitmq.url", "RABBITMQ_PASSWORD": "broker.rabbitmq.password",
-	}
 	l.variables(environ, func(variable, _ string) string { return customary[variable] })
-	l.variables(environ, func(variable, value string) string {
-		if !strings.HasPrefix(variable, envPrefix) || foreign.MatchString(variable+"="+value) {
-			return ""
-		}
-		key := strings.TrimPrefix(variable, envPrefix)
-		if key != strings.ToUpper(key) {
-			return key // in a spelling that no key has
-		}
-		return strings.ToLower(strings.ReplaceAll(key, "__", "."))
-	})
+	l.variables(environ, ownKey)
+}
+
+// customary are the variables that other programs know too.
+var customary = map[string]string{
+	"REDIS_URL": "broker.redis.url", "REDIS_PASSWORD": "broker.redis.password",
+	"KAFKA_BROKERS": "broker.kafka.brokers",
+	"RABBITMQ_URL":  "broker.rabbitmq.url", "RABBITMQ_PASSWORD": "broker.rabbitmq.password",
+}
+
+// ownKey is the key that a variable of ours sets, or empty if it is none.
+func ownKey(variable, value string) string {
+	if !strings.HasPrefix(variable, envPrefix) || foreign.MatchString(variable+"="+value) {
+		return ""
+	}
+	key := strings.TrimPrefix(variable, envPrefix)
+	if key != strings.ToUpper(key) {
+		return key // in a spelling that no key has
+	}
+	return strings.ToLower(strings.ReplaceAll(key, "__", "."))
+}
+
+// variable is where the value of an environment variable was written.
+func (l *loader) variable(name string) origin {
+	if file := l.files[name]; file != "" {
+		return origin{source: "environment variable " + name + fileSuffix + ", file " + file}
+	}
+	return origin{source: "environment variable " + name}
 }
 
 // foreign are the variables that begin like ours and are for others: those of
@@ -62,7 +75,7 @@ func (l *loader) variables(environ []string, keyOf func(variable, value string) 
 	l.add(source{
 		values: values,
 		text:   true,
-		at:     func(key string) origin { return origin{source: "environment variable " + variables[key]} },
+		at:     func(key string) origin { return l.variable(variables[key]) },
 		spell:  variable,
 	})
 }

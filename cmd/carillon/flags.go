@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -14,8 +15,20 @@ const usage = `Carillon is a Socket.IO-compatible real-time server whose nodes r
 
 Usage:
   carillon serve [flags]   run a node; carillon serve --help tells how to configure it
+  carillon doctor [flags]  look whether the broker is fit for these settings, and tell what to change
+  carillon config VERB     check and print settings, or a schema of the file
   carillon version         tell what this binary was built from
-  carillon help            print this text
+  carillon help [COMMAND]  print this text, or that of a command, as COMMAND --help does
+
+Begin with
+  carillon serve
+which needs nothing, and has a page to try it at http://localhost:3000/.
+`
+
+const versionUsage = `Usage: carillon version
+
+Prints one line: the release or revision that this binary was built from, and
+with which Go for which system.
 `
 
 // command runs the command line args, reports on stdout and stderr, and
@@ -28,15 +41,29 @@ func command(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 	switch args[0] {
 	case "serve":
 		return serve(ctx, args[1:], environ, stdout, stderr)
+	case "doctor":
+		return doctor(ctx, args[1:], environ, stdout, stderr)
+	case "config":
+		return configure(args[1:], environ, stdout, stderr)
 	case "help", "--help", "-h":
-		fmt.Fprint(stdout, usage)
-		return exitOK
-	case "version", "--version":
-		if len(args) > 1 {
-			return misuse(stderr, "version takes no arguments", "carillon help")
+		switch {
+		case len(args) == 1:
+			fmt.Fprint(stdout, usage)
+			return exitOK
+		case len(args) == 2 && args[0] == "help" && args[1] != "help":
+			return command(ctx, []string{args[1], "--help"}, environ, stdout, stderr)
 		}
-		fmt.Fprintln(stdout, version())
-		return exitOK
+		return misuse(stderr, "help takes one command at most", "carillon help")
+	case "version", "--version":
+		switch {
+		case len(args) == 1:
+			fmt.Fprintln(stdout, version())
+			return exitOK
+		case args[1] == "--help" || args[1] == "-h":
+			fmt.Fprint(stdout, versionUsage)
+			return exitOK
+		}
+		return misuse(stderr, "version takes no arguments", "carillon help")
 	}
 	if strings.HasPrefix(args[0], "-") {
 		return misuse(stderr, "unknown flag: "+args[0]+" (flags follow the command)", "carillon help")
@@ -49,41 +76,68 @@ func misuse(stderr io.Writer, what, help string) int {
 	return exitMisuse
 }
 
-// flagOf names the flags of serve, by the key that each stands for.
+// flagOf names the flags that stand for a key, by the key.
 var flagOf = map[string]string{
 	"server.listen": "listen",
 	"broker.driver": "broker",
 	"server.node":   "node",
 }
 
-func serve(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	flags.SetOutput(io.Discard) // what it would print, misuse says in one line
-	flags.Usage = func() {}
-	file := flags.String("config", "", "")
+// settingFlags are the flags that choose a configuration: those of every
+// command that works with one.
+type settingFlags struct {
+	*pflag.FlagSet
+	command string
+	file    *string
+}
+
+func newSettingFlags(command string) *settingFlags {
+	s := &settingFlags{FlagSet: pflag.NewFlagSet(command, pflag.ContinueOnError), command: command}
+	s.SetOutput(io.Discard) // what it would print, misuse says in one line
+	s.Usage = func() {}
+	s.file = s.String("config", "", "")
 	for _, flag := range flagOf {
-		flags.String(flag, "", "")
+		s.String(flag, "", "")
 	}
-	err := flags.Parse(args)
+	return s
+}
+
+// parse reads args. Without ok there is no more to do: the help was asked for
+// and given, or the mistake was told; code is then the process's exit code.
+func (s *settingFlags) parse(args []string, help func() string, stdout, stderr io.Writer) (code int, ok bool) {
+	see := "carillon " + s.command + " --help"
+	err := s.Parse(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
-		fmt.Fprint(stdout, serveUsage())
-		return exitOK
+		fmt.Fprint(stdout, help())
+		return exitOK, false
 	case err != nil:
-		return misuse(stderr, err.Error(), "carillon serve --help")
-	case flags.NArg() > 0:
-		return misuse(stderr, fmt.Sprintf("serve takes flags alone, not %q", flags.Arg(0)), "carillon serve --help")
-	case flags.Changed("config") && *file == "":
-		return misuse(stderr, "--config needs the name of a file", "carillon serve --help")
+		return misuse(stderr, err.Error(), see), false
+	case s.NArg() > 0:
+		return misuse(stderr, fmt.Sprintf("%s takes flags alone, not %q", s.command, s.Arg(0)), see), false
+	case s.Changed("config") && *s.file == "":
+		return misuse(stderr, "--config needs the name of a file", see), false
 	}
+	return exitOK, true
+}
+
+// given is what was set by flags, by key.
+func (s *settingFlags) given() map[string]string {
 	given := map[string]string{}
 	for key, flag := range flagOf {
-		if flags.Changed(flag) {
-			given[key] = flags.Lookup(flag).Value.String()
+		if s.Changed(flag) {
+			given[key] = s.Lookup(flag).Value.String()
 		}
 	}
+	return given
+}
 
-	cfg, err := loadConfig(*file, environ, given)
+func serve(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	flags := newSettingFlags("serve")
+	if code, ok := flags.parse(args, serveUsage, stdout, stderr); !ok {
+		return code
+	}
+	cfg, err := loadConfig(*flags.file, environ, flags.given())
 	if err != nil {
 		fmt.Fprintf(stderr, "carillon: not started, because of the configuration:\n%v\n", err)
 		return exitFailed
@@ -91,12 +145,22 @@ func serve(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 	if cfg.Server.Node == "" {
 		cfg.Server.Node = randomNode()
 	}
-	logger, err := newLogger(stderr, cfg.Log)
+	level := new(slog.LevelVar)
+	logger, err := newLogger(stderr, cfg.Log, level)
 	if err != nil {
 		fmt.Fprintf(stderr, "carillon: %v\n", err)
 		return exitFailed
 	}
-	if err := run(ctx, cfg, logger, nil); err != nil {
+	reloads := newReloader(cfg, func() (Config, error) {
+		again, err := loadConfig(*flags.file, environ, flags.given())
+		if again.Server.Node == "" {
+			again.Server.Node = cfg.Server.Node
+		}
+		return again, err
+	}, logger)
+	reloads.takes(logLevel(level), "log.level")
+	defer reloads.onSignal(ctx)()
+	if err := run(ctx, cfg, logger, reloads, nil); err != nil {
 		logger.Error("server failed", "err", err)
 		return exitFailed
 	}
@@ -108,7 +172,9 @@ func serveUsage() string {
 	var b strings.Builder
 	b.WriteString(`Usage: carillon serve [flags]
 
-Runs a node until SIGINT or SIGTERM asks it to stop; a second one ends it at once.
+Runs a node: serves Socket.IO clients over HTTP and WebSocket, and joins the
+other nodes of its cluster through a broker. Without a broker in reach it serves
+its own clients, and joins when the broker appears. It logs to stderr.
 
 Flags:
   --config FILE   read settings from this YAML file
@@ -117,15 +183,39 @@ Flags:
   --node NAME     this node's name                                (server.node)
   --help          print this text
 
-Settings come from the defaults below, over them the file, over it the
-environment, over that the flags. server.listen is written in the file as
-  server:
-    listen: ":3000"
-and in the environment as CARILLON_SERVER__LISTEN, lists with commas. REDIS_URL,
-REDIS_PASSWORD, RABBITMQ_URL, RABBITMQ_PASSWORD and KAFKA_BROKERS set those of
-broker.redis, broker.rabbitmq and broker.kafka too. The files in configs/ explain
-every setting. Whatever is wrong is refused at the start.
+Settings:
+  They come from the defaults below, over them the file, over it the environment,
+  over that the flags. server.listen is written in the file as
+    server:
+      listen: ":3000"
+  and in the environment as CARILLON_SERVER__LISTEN, lists with commas. Whatever
+  is wrong is refused at the start, all of it at once. carillon config print tells
+  what is in force and why, carillon config schema has an editor complete and
+  explain the file, and the files in configs/ explain every setting.
 
+Environment:
+  CARILLON_SECTION__KEY   the setting section.key
+  CARILLON_…_FILE         the file that has it, for passwords and other secrets
+  REDIS_URL, REDIS_PASSWORD, RABBITMQ_URL, RABBITMQ_PASSWORD, KAFKA_BROKERS
+                          those of broker.redis, broker.rabbitmq and broker.kafka;
+                          with _FILE too, but for the last
+
+Signals:
+  SIGINT, SIGTERM   stop in an orderly way; a second one ends the process at once
+  SIGHUP            read the settings again: log.level changes, and the log says
+                    which other changes need a restart
+
+Exit codes:
+  0   stopped as it was asked to
+  1   the settings were refused, or the server failed
+  2   the command line was not understood
+
+Examples:
+  carillon serve
+  REDIS_URL=redis://localhost:6379 carillon serve --broker redis --node one
+  REDIS_PASSWORD_FILE=/run/secrets/redis carillon serve --config configs/production.yaml
+
+Every setting, and its default:
 `)
 	fields := newSchema().fields
 	rows := (len(fields) + 1) / 2

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -17,7 +18,7 @@ func TestLogger(t *testing.T) {
 		{Log{"warn", "text"}, ""},
 	} {
 		var b strings.Builder
-		logger, err := newLogger(&b, c.cfg)
+		logger, err := newLogger(&b, c.cfg, new(slog.LevelVar))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,8 +13,8 @@ import (
 // What the process answers to whoever started it.
 const (
 	exitOK     = 0
-	exitFailed = 1 // the configuration was refused, or the server failed
-	exitMisuse = 2 // the command line was not understood
+	exitFailed = 1 // the configuration was refused, the server failed, or doctor found a problem
+	exitMisuse = 2 // the command line was not understood, or doctor found no configuration to look at
 )
 
 func main() {

@@ -21,10 +21,10 @@ import (
 )
 
 // run serves until ctx ends, then stops within cfg.Server.ShutdownTimeout.
-// cfg has passed loadConfig and names its node. ready, unless nil, is called
-// once with the address that is listened on. The error is nil after an
-// orderly end.
-func run(ctx context.Context, cfg Config, logger *slog.Logger, ready func(addr string)) (err error) {
+// cfg has passed loadConfig and names its node. What can change while it runs
+// asks reloads for it. ready, unless nil, is called once with the address that
+// is listened on. The error is nil after an orderly end.
+func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader, ready func(addr string)) (err error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Server.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Server.Listen, err)
