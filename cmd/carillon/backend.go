@@ -26,6 +26,7 @@ type backend struct {
 	bus     *broker.Bus
 	service *service
 	metrics *metrics.Metrics
+	reloads *reloader
 	logger  *slog.Logger
 
 	api      *api.API // nil: off
@@ -62,12 +63,13 @@ func (b *backend) open(ctx context.Context, forClients net.Listener) (*doors, er
 	if b.cfg.Metrics.Enabled {
 		scraped = b.metrics.Handler()
 	}
-	if b.cfg.API.enabled() {
-		keys, err := b.cfg.API.keys()
-		if err != nil {
-			return nil, errors.Join(err, forClients.Close(), d.close())
-		}
-		b.api = newAPI(b.cfg.API, api.NewKeys(keys), b.io, b.bus, b.service, api.Options{
+	if len(b.cfg.API.Keys) > 0 {
+		keys := api.NewKeys(b.cfg.API.Keys)
+		b.reloads.takes(func(cfg Config) error {
+			keys.Set(cfg.API.Keys)
+			return nil
+		}, "api.keys")
+		b.api = newAPI(b.cfg.API, keys, b.io, b.bus, b.service, api.Options{
 			Draining: b.draining.Load,
 			Logger:   b.logger,
 			Hooks:    api.Hooks{Served: b.metrics.API()},

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"fmt"
-	"os"
 	"strings"
 	"time"
 )
@@ -15,10 +11,6 @@ type API struct {
 	// Keys are those who may use it, each of 16 characters or more; a back end
 	// shows one as "Authorization: Bearer KEY". Default: none.
 	Keys []string `koanf:"keys" secret:"true"`
-
-	// KeysFile has more keys, one a line; lines that begin with "#" are
-	// comments. Default: empty, for no such file.
-	KeysFile string `koanf:"keys_file"`
 
 	// Listen is a host:port for the API alone, which then is not served on
 	// Server.Listen. Default: empty, for no address of its own.
@@ -45,38 +37,6 @@ func defaultAPI() API {
 
 // minKey is the least length of an API key that nobody guesses.
 const minKey = 16
-
-func (a API) enabled() bool { return len(a.Keys) > 0 || a.KeysFile != "" }
-
-// keys returns all keys: those that are configured and those of the file.
-func (a API) keys() ([]string, error) {
-	if a.KeysFile == "" {
-		return a.Keys, nil
-	}
-	data, err := os.ReadFile(a.KeysFile)
-	if err != nil {
-		return nil, fmt.Errorf("api.keys_file: %w", err)
-	}
-	keys := append([]string(nil), a.Keys...)
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for n := 1; lines.Scan(); n++ {
-		key := strings.TrimSpace(lines.Text())
-		if key == "" || strings.HasPrefix(key, "#") {
-			continue
-		}
-		if !validKey(key) {
-			return nil, fmt.Errorf("%s:%d: expected an API key of %d to %d printable characters without blanks (what was given is not shown)", a.KeysFile, n, minKey, maxKey)
-		}
-		keys = append(keys, key)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("api.keys_file: %s: %w", a.KeysFile, err)
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("api.keys_file: %s: no key in it", a.KeysFile)
-	}
-	return keys, nil
-}
 
 // maxKey bounds the length of an API key.
 const maxKey = 1024

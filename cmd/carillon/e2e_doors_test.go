@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -96,5 +99,41 @@ func TestNoKeys(t *testing.T) {
 	answer.Body.Close()
 	if answer.StatusCode != http.StatusNotFound {
 		t.Errorf("got %d", answer.StatusCode)
+	}
+}
+
+// TestKeysAreReplaced changes the file with the keys, and has it read again.
+func TestKeysAreReplaced(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	write := func(keys string) {
+		if err := os.WriteFile(file, []byte(keys), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(apiKey + "\nanother-key-0123456789\n")
+	i := startInstance(t, "one", "CARILLON_API__KEYS_FILE="+file)
+	status := func(key string) int {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url()+"/api/v1/nodes", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-API-Key", key)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		return answer.StatusCode
+	}
+	if a, b := status(apiKey), status("another-key-0123456789"); a != 200 || b != 200 {
+		t.Errorf("got %d and %d", a, b)
+	}
+	write("a-new-key-0123456789\n")
+	if err := i.running.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new key is not taken", func() bool { return status("a-new-key-0123456789") == 200 })
+	if got := status(apiKey); got != 401 {
+		t.Errorf("a key that was withdrawn: got %d", got)
 	}
 }

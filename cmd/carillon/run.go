@@ -69,7 +69,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 		defer a.Close() // after io, so that browsers come back to another instance
 	}
 
-	b := &backend{cfg: cfg, io: io, bus: bus, service: service, metrics: measured, logger: logger}
+	b := &backend{cfg: cfg, io: io, bus: bus, service: service, metrics: measured, reloads: reloads, logger: logger}
 	doors, err := b.open(ctx, listener)
 	if err != nil {
 		return errors.Join(err, io.Close())
