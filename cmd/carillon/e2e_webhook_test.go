@@ -103,7 +103,11 @@ func TestWebhooks(t *testing.T) {
 	eventually(t, "bob's first device is still seen", seen(1))
 	other.Leave()
 	until(watch, `42["presence:offline",{"user":"bob"}]`)
-	back.wants(t, "bob", "user.online@node-a user.offline@node-b")
+	// Both have lost one of his sockets just now, so both may tell.
+	eventually(t, "it is not told that bob is offline", func() bool {
+		told, ok := strings.CutPrefix(back.told("bob"), "user.online@node-a user.offline@")
+		return ok && strings.Count(told, " ") <= 1
+	})
 
 	// Clients' events are told with their arguments, those with a handler too,
 	// and acknowledged.

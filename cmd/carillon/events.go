@@ -35,7 +35,7 @@ type events struct {
 const (
 	// doubt is how long after a user's last socket here another node may not
 	// have heard of it.
-	doubt = time.Second
+	doubt = 5 * time.Second
 
 	// crashTime is how long after a node's end its users go offline, at most.
 	crashTime = 2 * time.Second

@@ -48,7 +48,8 @@ await check('an instance that is asked to stop moves its clients', async () => {
   await ask('stop');
   for (const c of moving) {
     const reason = await c.next('disconnect');
-    assert.equal(reason, 'transport close', `${c.user}: ${reason}`);
+    // A poll that was on its way as the session ended is refused.
+    assert.ok(['transport close', 'transport error'].includes(reason), `${c.user}: ${reason}`);
     c.session = await c.next('session', undefined, 20_000);
     assert.equal(c.session.instance, to, `${c.user} came back to ${c.session.instance}`);
   }
@@ -75,8 +76,8 @@ await check('what was under way was answered', async () => {
   await within(20_000, () => 'the load does not end', Promise.all(load));
   await until(1, () => `only ${answers} answers`, () => answers > clients.length);
   // A client that wrote as the end of its connection was on its way has lost
-  // that; there are not many.
-  assert.ok(lost.length <= moving.length / 3, `${lost.length} of ${answers + lost.length} lost: ${brief(lost.slice(0, 3))}`);
+  // that: no more than the one that each had under way.
+  assert.ok(lost.length <= moving.length, `${lost.length} of ${answers + lost.length} lost: ${brief(lost.slice(0, 3))}`);
 });
 
 done();
