@@ -90,13 +90,19 @@ func TestWebhooks(t *testing.T) {
 	one := user(t, a, "bob")
 	until(watch, `42["presence:online",{"user":"bob"}]`)
 	back.wants(t, "bob", "user.online@node-a")
-	seen := func(n int) func() bool {
+	seen := func(n int) func() bool { // by both
 		return func() bool {
-			var got struct{ Users []struct{ Devices int } }
-			call(t, a, "POST", "presence/query", `{"users":["bob"]}`, &got)
-			return got.Users[0].Devices == n
+			for _, i := range []*instance{a, b} {
+				var got struct{ Users []struct{ Devices int } }
+				call(t, i, "POST", "presence/query", `{"users":["bob"]}`, &got)
+				if got.Users[0].Devices != n {
+					return false
+				}
+			}
+			return true
 		}
 	}
+	eventually(t, "bob's device is not seen", seen(1))
 	other := user(t, b, "bob")
 	eventually(t, "bob's second device is not seen", seen(2))
 	one.Leave()
