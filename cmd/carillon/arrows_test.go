@@ -27,15 +27,23 @@ var arrows = map[string][]string{
 	// cmd wires everything, and alone names the drivers.
 	"cmd/carillon": {"cmd/carillon/internal/*", "transport/socketio", "transport/socketio/admin", "transport/engineio", "adapter", "presence", "broker", "broker/memory", "broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka"},
 
-	// What the server has beside wiring knows nothing of ours, but a matcher.
+	// What the server has beside wiring knows little of ours.
 	"cmd/carillon/internal/announce": {"transport/socketio", "adapter", "presence"},
-	"cmd/carillon/internal/auth":     {"cmd/carillon/internal/glob"},
+	"cmd/carillon/internal/auth":     {"cmd/carillon/internal/glob", "cmd/carillon/internal/sign"},
+	"cmd/carillon/internal/edge":     {"presence", "broker"},
 	"cmd/carillon/internal/front":    {"cmd/carillon/internal/glob"},
 	"cmd/carillon/internal/glob":     {},
 	"cmd/carillon/internal/limit":    {},
+	"cmd/carillon/internal/sign":     {},
 
 	// The load generator knows the servers by the wire alone.
 	"cmd/carillon/internal/bench": {},
+
+	// What only the command shows to those who run it.
+	"cmd/carillon/internal/api":     {"transport/socketio", "adapter", "broker"},
+	"cmd/carillon/internal/health":  {},
+	"cmd/carillon/internal/metrics": {"cmd/carillon/internal/announce", "cmd/carillon/internal/auth", "cmd/carillon/internal/limit", "cmd/carillon/internal/webhook", "presence", "transport/socketio", "transport/engineio", "transport/websocket", "transport/polling", "adapter", "broker"},
+	"cmd/carillon/internal/webhook": {"cmd/carillon/internal/sign"},
 
 	// Inside transport: socketio → engineio → websocket, polling → transport,
 	// and only socketio looks further down.
@@ -91,6 +99,8 @@ var homes = map[string][]string{
 	"golang.org/x/time":             {"cmd/carillon/internal/limit"},
 	"github.com/HdrHistogram":       {"cmd/carillon/internal/bench"},
 	"github.com/rogpeppe":           {}, // for tests
+	"github.com/santhosh-tekuri":    {}, // for tests
+	"github.com/prometheus":         {"cmd/carillon/internal/metrics"},
 	"github.com/klauspost/compress": {"broker", "broker/*"},
 }
 

@@ -14,6 +14,9 @@ type Config struct {
 	Limits      Limits      `koanf:"limits"`
 	Broker      Broker      `koanf:"broker"`
 	Presence    Presence    `koanf:"presence"`
+	API         API         `koanf:"api"`
+	Webhooks    Webhooks    `koanf:"webhooks"`
+	Metrics     Metrics     `koanf:"metrics"`
 	Admin       Admin       `koanf:"admin"`
 	Log         Log         `koanf:"log"`
 }
@@ -88,8 +91,9 @@ type Server struct {
 	// Default: true.
 	Page bool `koanf:"page"`
 
-	// ShutdownTimeout bounds the orderly end after SIGINT or SIGTERM.
-	// Default: 10s.
+	Drain Drain `koanf:"drain"`
+
+	// ShutdownTimeout bounds the orderly end that follows Drain. Default: 10s.
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`
 }
 
@@ -321,6 +325,7 @@ func defaultConfig() Config {
 			Origins:         []string{"*"},
 			ProxyHeader:     "X-Forwarded-For",
 			Page:            true,
+			Drain:           Drain{Period: 5 * time.Second},
 			ShutdownTimeout: 10 * time.Second,
 		},
 		Auth:        defaultAuth(),
@@ -348,6 +353,9 @@ func defaultConfig() Config {
 			},
 		},
 		Presence: defaultPresence(),
+		API:      defaultAPI(),
+		Webhooks: defaultWebhooks(),
+		Metrics:  Metrics{Enabled: true},
 		Log:      Log{Level: "info", Format: "auto"},
 	}
 }

@@ -22,6 +22,9 @@ func (l *loader) check(cfg Config) {
 	l.checkLimits(cfg.Limits)
 	l.checkBroker(cfg.Broker)
 	l.checkPresence(cfg.Presence)
+	l.checkAPI(cfg.API)
+	l.checkWebhooks(cfg.Webhooks)
+	l.checkMetrics(cfg.Metrics)
 	l.checkAdmin(cfg.Admin)
 
 	atLeast(l, "server.max_queue", cfg.Server.MaxQueue, "server.max_payload", cfg.Server.MaxPayload)
@@ -40,8 +43,8 @@ func (l *loader) checkServer(s Server) {
 	l.lasting("server.connect_timeout", s.ConnectTimeout, time.Millisecond)
 	l.lasting("server.write_timeout", s.WriteTimeout, time.Millisecond)
 	l.lasting("server.shutdown_timeout", s.ShutdownTimeout, time.Millisecond)
-	l.unless(s.MaxPayload > 0 && s.MaxPayload <= broker.MaxBody, "server.max_payload",
-		"expected 1 to %v, which is what nodes can pass on, got %v", Size(broker.MaxBody), s.MaxPayload)
+	l.checkDrain(s.Drain)
+	l.bounded("server.max_payload", s.MaxPayload)
 	for _, o := range s.CORS.Origins {
 		l.unless(originPattern(o), "server.cors.origins", `expected "*" or scheme://host[:port] without a path, got %q`, o)
 	}
@@ -114,6 +117,12 @@ func (l *loader) unless(ok bool, key, format string, args ...any) {
 	if !ok && !l.refused[key] {
 		l.refuse(key, format, args...)
 	}
+}
+
+// bounded refuses sizes of what nodes could not pass on.
+func (l *loader) bounded(key string, s Size) {
+	l.unless(s > 0 && s <= broker.MaxBody, key,
+		"expected 1 to %v, which is what nodes can pass on, got %v", Size(broker.MaxBody), s)
 }
 
 // lasting refuses durations shorter than least.

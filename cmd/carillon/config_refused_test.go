@@ -34,7 +34,7 @@ server.page.x: 1
 				"x.yaml:7: brokr: unknown key, did you mean broker?",
 				"x.yaml:8: broker.reconnect.retry: unknown key, expected one of base, max, retries, then",
 				"x.yaml:9: Log: unknown key, did you mean log?",
-				"x.yaml:10: server.page.x: unknown key, expected one of server, auth, permissions, limits, broker, presence, admin, log",
+				"x.yaml:10: server.page.x: unknown key, expected one of server, auth, permissions, limits, broker, presence, api, webhooks, metrics, admin, log",
 			},
 		},
 		{
@@ -197,6 +197,35 @@ broker:
 			want: []string{"x.yaml:2: server.listen: given twice"},
 		},
 		{
+			name: "what back ends see", file: `
+server: {drain: {delay: -1s}}
+api: {listen: here, max_body: 17MiB, timeout: 0s, idempotency_ttl: 1ms, idempotency_keys: 0}
+webhooks:
+  url: https://h
+  events: [user.gone]
+  client_events: [disconnect]
+  batch_size: 0
+  queue: -1
+  retries: -1
+metrics: {listen: 9090}
+`,
+			want: []string{
+				"x.yaml:11: metrics.listen: expected a text, got 9090; put it in quotes",
+				`x.yaml:2: server.drain.delay: expected a duration of at least 0s, got "-1s"`,
+				`x.yaml:3: api.listen: expected host:port or :port, got "here"`,
+				"x.yaml:3: api.max_body: expected 1 to 16MiB, which is what nodes can pass on, got 17MiB",
+				`x.yaml:3: api.timeout: expected a duration of at least 1ms, got "0s"`,
+				`x.yaml:3: api.idempotency_ttl: expected a duration of at least 1s, got "1ms"`,
+				"x.yaml:3: api.idempotency_keys: expected 1 or more, got 0",
+				`x.yaml:5: webhooks.url ("…") needs webhooks.secret ("", default)`,
+				`x.yaml:6: webhooks.events: expected some of [user.online user.offline socket.connected socket.disconnected], got "user.gone"`,
+				`x.yaml:7: webhooks.client_events: expected names of events that clients can send, got "disconnect"`,
+				"x.yaml:8: webhooks.batch_size: expected 1 or more, got 0",
+				"x.yaml:9: webhooks.queue: expected at least webhooks.batch_size (0), got -1",
+				"x.yaml:10: webhooks.retries: expected 0 or more, got -1",
+			},
+		},
+		{
 			name: "no YAML", file: "server:\n  listen: a: b\n",
 			want: []string{"x.yaml:2: not readable as YAML: mapping values are not allowed in this context"},
 		},
@@ -233,7 +262,7 @@ broker:
 func TestMissingFile(t *testing.T) {
 	t.Chdir(t.TempDir())
 	_, err := loadConfig("nope.yaml", []string{"CARILLON_X=1"}, nil)
-	want := "nope.yaml: no such file or directory\nenvironment variable CARILLON_X: x: unknown key, expected one of server, auth, permissions, limits, broker, presence, admin, log"
+	want := "nope.yaml: no such file or directory\nenvironment variable CARILLON_X: x: unknown key, expected one of server, auth, permissions, limits, broker, presence, api, webhooks, metrics, admin, log"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -272,6 +301,15 @@ func TestSecretsAreNotShown(t *testing.T) {
 		"admin: {password_hash: [s3cret]}",
 		"admin: {enabled: true, password_hash: '$2a$10$s3cret'}",
 		"admin: s3cret",
+		"api: {keys: s3cret}",
+		"api: {keys: [s3cret]}",
+		"api: {keys: [[s3cret]]}",
+		"api: {keys: {s3cret: 1}}",
+		"api: {keys: ['0123456789 s3cret']}",
+		"webhooks: {url: s3cret}",
+		"webhooks: {url: 'ftp://u:s3cret@host', secret: 0123456789abcdef}",
+		"webhooks: {url: 'https://u:s3cret@host'}",
+		"webhooks: {url: 'https://host', secret: s3cret}",
 	} {
 		_, err := loadConfig(write(t, file), nil, redis)
 		if err == nil {

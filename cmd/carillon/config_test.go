@@ -277,6 +277,10 @@ func TestEveryKeyByEnvironment(t *testing.T) {
 		"broker.kafka.replication": "2", "broker.kafka.sasl.mechanism": "SCRAM-SHA-512", "broker.kafka.sasl.user": "u",
 		"broker.kafka.sasl.password": "p", "broker.kafka.tls.enabled": "true", "broker.kafka.tls.ca_file": "ca.pem",
 		"broker.kafka.tls.cert_file": "cert.pem", "broker.kafka.tls.key_file": "key.pem",
+		"api.keys": "0123456789abcdef,fedcba9876543210", "api.listen": ":1", "api.max_body": "2MB",
+		"api.idempotency_keys": "7", "metrics.enabled": "false", "metrics.listen": ":2",
+		"webhooks.url": "https://h/p", "webhooks.secret": "0123456789abcdef", "webhooks.events": "socket.connected",
+		"webhooks.client_events": "order", "webhooks.batch_size": "7", "webhooks.queue": "70", "webhooks.retries": "3",
 	}
 	var environ []string
 	for _, f := range newSchema().fields {

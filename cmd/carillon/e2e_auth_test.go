@@ -127,14 +127,14 @@ func TestJWKSRotates(t *testing.T) {
 
 	wantOut(t, a.url(), next, "unauthorized")
 	keys.Store(`{"keys":[` + one.jwk + `,` + two.jwk + `]}`)
-	until(t, "the new key counts", func() bool {
+	eventually(t, "the new key counts", func() bool {
 		_, answer := connect(t, a.url(), next)
 		return strings.HasPrefix(answer, "40{")
 	})
 	wantIn(t, a.url(), old, "alice")
 
 	keys.Store(`{"keys":[` + two.jwk + `]}`)
-	until(t, "the old key counts no more", func() bool {
+	eventually(t, "the old key counts no more", func() bool {
 		_, answer := connect(t, a.url(), old)
 		return strings.HasPrefix(answer, "44{")
 	})
@@ -142,19 +142,10 @@ func TestJWKSRotates(t *testing.T) {
 	issuer.Close() // what is known is kept
 	wantIn(t, a.url(), next, "bob")
 	alice.Send(`420["presence:list"]`) // whose key has gone, and whose token has not
-	until(t, "alice is heard", func() bool { return strings.HasPrefix(alice.Read(), `430[{"ok":true`) })
+	eventually(t, "alice is heard", func() bool { return strings.HasPrefix(alice.Read(), `430[{"ok":true`) })
 }
 
 // until waits until what happens.
-func until(t *testing.T, what string, happens func() bool) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !happens(); time.Sleep(200 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not so: %s", what)
-		}
-	}
-}
-
 // TestBackEndHangs has a webhook's receiver allow, deny, hang, and come back.
 func TestBackEndHangs(t *testing.T) {
 	var hang atomic.Bool
@@ -187,7 +178,7 @@ func TestBackEndHangs(t *testing.T) {
 	alice := wantIn(t, a.url(), `{"ticket":"alice"}`, "alice")
 	wantOut(t, a.url(), `{}`, "ticket_needed")
 	alice.Send(`420["message",{"to":"bob"}]`)
-	until(t, "an answer grants less", func() bool { return strings.Contains(alice.Read(), `"code":"forbidden"`) })
+	eventually(t, "an answer grants less", func() bool { return strings.Contains(alice.Read(), `"code":"forbidden"`) })
 
 	hang.Store(true)
 	for range 3 {
@@ -201,10 +192,10 @@ func TestBackEndHangs(t *testing.T) {
 		t.Errorf("%d more calls in %v, want the back end left alone", more, time.Since(start))
 	}
 	alice.Send(`421["presence:list"]`)
-	until(t, "who is in is not disturbed", func() bool { return strings.HasPrefix(alice.Read(), `431[{"ok":true`) })
+	eventually(t, "who is in is not disturbed", func() bool { return strings.HasPrefix(alice.Read(), `431[{"ok":true`) })
 
 	hang.Store(false)
-	until(t, "the back end is asked again", func() bool {
+	eventually(t, "the back end is asked again", func() bool {
 		_, answer := connect(t, a.url(), `{"ticket":"bob"}`)
 		return strings.HasPrefix(answer, "40{")
 	})
@@ -233,7 +224,7 @@ func TestKeysReload(t *testing.T) {
 	}
 	put("short") // is refused, and all stays
 	reload()
-	until(t, "the log says that it was refused", func() bool {
+	eventually(t, "the log says that it was refused", func() bool {
 		return strings.Contains(a.output(), "auth.jwt.secret: expected a secret of at least 32 bytes")
 	})
 	wantIn(t, a.url(), old, "alice")
@@ -241,11 +232,11 @@ func TestKeysReload(t *testing.T) {
 	put(strings.Repeat("n", 32))
 	next := `{"token":"` + tokenOf(t, environ, "bob") + `"}`
 	reload()
-	until(t, "the new secret counts", func() bool {
+	eventually(t, "the new secret counts", func() bool {
 		_, answer := connect(t, a.url(), next)
 		return strings.HasPrefix(answer, "40{")
 	})
 	wantOut(t, a.url(), old, "unauthorized")
 	alice.Send(`420["presence:list"]`) // who is in stays in
-	until(t, "alice is heard", func() bool { return strings.HasPrefix(alice.Read(), `430[{"ok":true`) })
+	eventually(t, "alice is heard", func() bool { return strings.HasPrefix(alice.Read(), `430[{"ok":true`) })
 }

@@ -100,7 +100,7 @@ func TestUserLimits(t *testing.T) {
 	wantOut(t, a.url(), `{"user":"alice"}`, "too_many_connections")
 	bob := wantIn(t, a.url(), `{"user":"bob"}`, "bob")
 	one.Leave()
-	until(t, "a place is free again", func() bool {
+	eventually(t, "a place is free again", func() bool {
 		_, answer := connect(t, a.url(), `{"user":"alice"}`)
 		return strings.HasPrefix(answer, "40{")
 	})
@@ -409,7 +409,7 @@ func TestTLS(t *testing.T) {
 	}
 	runScript(t, nil, "tls.mjs", "https://"+a.addr, cert)
 	second := newCertificate(t, dir)
-	until(t, "the new certificate is served", func() bool { return served() == second })
+	eventually(t, "the new certificate is served", func() bool { return served() == second })
 	runScript(t, nil, "tls.mjs", "https://"+a.addr, cert)
 
 	if res, _ := send(t, a.addr, pollRequest); res == nil || res.StatusCode != 400 {

@@ -73,7 +73,7 @@ func gated(t *testing.T, cfg Config, hooks gateHooks) (url string, server *socke
 	g.guard(&opts.Engine)
 	server = socketio.New(opts)
 	who := announce.New(users, bus.Self().Name, announce.Options{Blind: blind, Logger: logger})
-	service := newService(server, bus, who, g, logger)
+	service := newService(server, bus, who, g, new(events), logger)
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
 
 	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/broker"
@@ -17,16 +14,12 @@ import (
 	"github.com/carillonhq/carillon/broker/rabbitmq"
 	"github.com/carillonhq/carillon/broker/redis"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/announce"
+	"github.com/carillonhq/carillon/cmd/carillon/internal/metrics"
 	"github.com/carillonhq/carillon/presence"
 	"github.com/carillonhq/carillon/transport/engineio"
 	"github.com/carillonhq/carillon/transport/socketio"
 	"github.com/carillonhq/carillon/transport/socketio/admin"
 )
-
-// page is the page to try the server, at "/".
-//
-//go:embed page
-var page embed.FS
 
 // run serves until ctx ends, then stops within cfg.Server.ShutdownTimeout.
 // cfg has passed loadConfig and names its node. What can change while it runs
@@ -37,7 +30,8 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Server.Listen, err)
 	}
-	gate, err := openGate(cfg, gateHooks{}, logger)
+	measured := metrics.New(release(), cfg.Server.Node)
+	gate, err := openGate(cfg, measuredGate(measured), logger)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -50,7 +44,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	bus, err := openBus(ctx, cfg, open, logger)
+	bus, err := openBus(ctx, cfg, open, logger, measured.Broker(cfg.Server.Node))
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -63,17 +57,23 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 			}
 		})()
 	}
-	tracker := presence.New(bus, presenceOptions(cfg, logger))
+	users := presenceOptions(cfg, logger)
+	users.Hooks = measured.Presence()
+	tracker := presence.New(bus, users)
 	defer func() { err = errors.Join(err, tracker.Close()) }()
-	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger})
+	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger, Hooks: measured.Adapter()})
 	opts := socketOptions(cfg.Server, cluster, logger)
+	opts.Hooks, opts.Engine.Hooks = measured.Sockets(), measured.Engine()
 	gate.guard(&opts.Engine)
 	io := socketio.New(opts)
 	announcing, closeRooms := announceOptions(cfg, bus, logger)
+	announcing.Hooks = measured.Announced()
 	defer func() { err = errors.Join(err, closeRooms()) }()
 	who := announce.New(tracker, bus.Self().Name, announcing)
 	defer who.Close()
-	service := newService(io, bus, who, gate, logger)
+	told := newEvents(cfg, bus, tracker, measured, logger)
+	defer told.close() // after io, of whose end it tells
+	service := newService(io, bus, who, gate, told, logger)
 	defer service.Close()
 	if cfg.Admin.Enabled {
 		a, err := admin.Instrument(io, adminOptions(cfg.Admin, bus.Self().Name, logger))
@@ -83,35 +83,36 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 		defer a.Close() // after io, so that browsers come back to another instance
 	}
 
-	server := gate.server(handler(cfg.Server, io))
-	served := make(chan error, 1)
-	go func() { served <- gate.serve(server, listener) }() // ends with Shutdown or Close below
+	b := &backend{cfg: cfg, io: io, bus: bus, users: tracker, service: service, gate: gate, metrics: measured, reloads: reloads, logger: logger}
+	doors, err := b.open(ctx, listener)
+	if err != nil {
+		return errors.Join(err, io.Close())
+	}
+	defer b.close()
 
 	logger.Info("serving", "addr", listener.Addr().String(), "node", bus.Self().Name, "broker", cfg.Broker.Driver)
 	if ready != nil {
 		ready(listener.Addr().String())
 	}
 	select {
-	case err = <-served:
-		return errors.Join(fmt.Errorf("serve: %w", err), io.Close())
+	case err = <-doors.failed:
+		return errors.Join(fmt.Errorf("serve: %w", err), doors.close(), io.Close())
 	case <-ctx.Done():
 	}
+	b.drain(context.WithoutCancel(ctx))
 	logger.Info("stopping")
-	tracker.Drain()
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Server.ShutdownTimeout)
 	defer cancel()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
-	err = errors.Join(err, io.Shutdown(bounded), server.Shutdown(bounded), server.Close())
-	<-served
-	return err
+	return errors.Join(err, io.Shutdown(bounded), doors.shutdown(bounded), doors.close())
 }
 
 // An openDriver connects to the broker that is configured.
 type openDriver = func(context.Context) (broker.Driver, error)
 
-func openBus(ctx context.Context, cfg Config, open openDriver, logger *slog.Logger) (*broker.Bus, error) {
+func openBus(ctx context.Context, cfg Config, open openDriver, logger *slog.Logger, hooks broker.Hooks) (*broker.Bus, error) {
 	return broker.Open(ctx, open, broker.Options{
 		Node:      cfg.Server.Node,
 		Cluster:   cfg.Broker.Cluster,
@@ -119,6 +120,7 @@ func openBus(ctx context.Context, cfg Config, open openDriver, logger *slog.Logg
 		Buffer:    int(cfg.Broker.Buffer),
 		Retry:     cfg.Broker.Reconnect.retry(),
 		Logger:    logger,
+		Hooks:     hooks,
 	})
 }
 
@@ -216,17 +218,4 @@ func adminOptions(cfg Admin, node string, logger *slog.Logger) admin.Options {
 		ServerID:     node,
 		Logger:       logger,
 	}
-}
-
-func handler(cfg Server, io *socketio.Server) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle(cfg.Path, io)
-	if cfg.Page && cfg.Path != "/" {
-		files, err := fs.Sub(page, "page")
-		if err != nil {
-			panic(err) // the folder is embedded
-		}
-		mux.Handle("/", http.FileServerFS(files))
-	}
-	return mux
 }

@@ -26,6 +26,7 @@ type service struct {
 	who    *announce.Announcer
 	node   string
 	gate   *gate
+	told   *events
 	logger *slog.Logger
 	link   *link
 	wg     sync.WaitGroup // acknowledgements that wait for other instances
@@ -34,13 +35,14 @@ type service struct {
 // answerTimeout bounds the wait for other instances' answers.
 const answerTimeout = 5 * time.Second
 
-func newService(io *socketio.Server, bus *broker.Bus, who *announce.Announcer, gate *gate, logger *slog.Logger) *service {
+func newService(io *socketio.Server, bus *broker.Bus, who *announce.Announcer, gate *gate, told *events, logger *slog.Logger) *service {
 	s := &service{
 		server: io,
 		io:     io.Of("/"),
 		who:    who,
 		node:   bus.Self().Name,
 		gate:   gate,
+		told:   told,
 		logger: logger,
 		link:   newLink(bus),
 	}
@@ -53,15 +55,18 @@ func newService(io *socketio.Server, bus *broker.Bus, who *announce.Announcer, g
 	return s
 }
 
-// serve registers what is offered in a namespace, or in all that a parent makes.
-func (s *service) serve(n interface {
+// A namespace is one, or the parent of some.
+type namespace interface {
 	socketio.Registrar
+	Handles(event string) bool
 	Use(func(context.Context, *socketio.Socket) error)
 	UseEvent(func(context.Context, *socketio.Socket, *socketio.Event) error)
 	OnConnect(func(context.Context, *socketio.Socket))
 	OnDisconnect(func(context.Context, *socketio.Socket, socketio.Reason))
-},
-) {
+}
+
+// serve registers what is offered in a namespace, or in all that a parent makes.
+func (s *service) serve(n namespace) {
 	n.Use(s.identify)
 	n.UseEvent(s.permit)
 	n.OnConnect(s.connected)
@@ -72,6 +77,7 @@ func (s *service) serve(n interface {
 	socketio.Reply(n, "room:message", s.roomMessage)
 	s.who.Serve(n)
 	socketio.Reply(n, "auth:refresh", s.refresh)
+	s.told.serve(n)
 }
 
 // Close waits for what is still to be acknowledged.
@@ -132,8 +138,10 @@ type outgoing struct {
 	At   int64        `json:"at"` // Unix time in milliseconds
 }
 
-func newOutgoing(from *socketio.Socket, m incoming) outgoing {
-	return outgoing{ID: rand.Text(), Room: m.Room, From: userOf(from), Data: m.Data, At: time.Now().UnixMilli()}
+func newOutgoing(from *socketio.Socket, m incoming) outgoing { return newMessage(userOf(from), m) }
+
+func newMessage(from string, m incoming) outgoing {
+	return outgoing{ID: rand.Text(), Room: m.Room, From: from, Data: m.Data, At: time.Now().UnixMilli()}
 }
 
 type messageAnswer struct {

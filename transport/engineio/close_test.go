@@ -180,7 +180,7 @@ func TestShutdown(t *testing.T) {
 		if code := <-refused; code != 4 {
 			t.Errorf("refused with code %d", code)
 		}
-		c.wantClose(websocket.StatusNormalClosure)
+		c.wantClose(websocket.StatusGoingAway)
 		r.want(r.get(q), 200, "4a")
 		r.want(r.get(q), 200, "1")
 		for _, p := range []*peer{p1, p2, p3} {

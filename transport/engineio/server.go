@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -76,13 +78,13 @@ func (s *Server) Sessions() int {
 }
 
 // Shutdown opens no more sessions, closes those that there are (see
-// Session.Close) and returns when all have ended. New clients are answered
+// Session.GoAway) and returns when all have ended. New clients are answered
 // with status 503 and the Engine.IO error 4, "Server shutting down". When ctx
 // ends before, what is left is aborted, and ctx's error is returned. It must
 // not be called by a Receiver.
 func (s *Server) Shutdown(ctx context.Context) error {
 	for _, sess := range s.stop() {
-		sess.Close()
+		sess.GoAway()
 	}
 	done := make(chan struct{})
 	go func() { // ends with the last session, at the latest by Close
@@ -151,4 +153,17 @@ func (s *Server) lookup(id string) *Session {
 		return nil
 	}
 	return sess
+}
+
+// Buffered is the number of bytes that are queued for all clients and not yet
+// on their way. It goes through all sessions.
+func (s *Server) Buffered() int {
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.sessions))
+	s.mu.Unlock()
+	bytes := 0
+	for _, sess := range all {
+		bytes += sess.Buffered()
+	}
+	return bytes
 }

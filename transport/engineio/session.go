@@ -50,6 +50,7 @@ type Session struct {
 
 	mu        sync.Mutex // guards the fields below
 	phase     phase
+	away      bool  // it is closing because the server stops
 	link      *link // the transport in use; nil while opening
 	candidate *link // a WebSocket that may take its place
 	reason    Reason
@@ -135,6 +136,17 @@ func (s *Session) Buffered() int {
 func (s *Session) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.close(ReasonForcedClose)
+}
+
+// GoAway is Close for a server that stops. The client is told so, by the
+// status 1001 of its WebSocket, and connects again to whoever answers then.
+func (s *Session) GoAway() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase < closing {
+		s.away = true
+	}
 	s.close(ReasonForcedClose)
 }
 

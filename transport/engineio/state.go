@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/carillonhq/carillon/transport"
+	"github.com/carillonhq/carillon/transport/websocket"
 )
 
 // The transitions of a session. Those without a lock of their own are called
@@ -32,7 +33,7 @@ func (s *Session) attach(l *link, hello *transport.Frames) {
 		s.phase = open
 		s.arm(s.patience())
 	case closing:
-		l.conn.Close()
+		s.closeConn(l.conn)
 	case ended:
 		l.conn.Abort()
 	}
@@ -47,8 +48,17 @@ func (s *Session) close(reason Reason) {
 	s.phase, s.reason = closing, reason
 	s.heart.stop() // the Conn bounds the rest
 	if s.link != nil {
-		s.link.conn.Close()
+		s.closeConn(s.link.conn)
 	}
+}
+
+// closeConn closes the transport in use, in the way that the session is closed.
+func (s *Session) closeConn(c transport.Conn) {
+	if w, ok := c.(*websocket.Conn); ok && s.away {
+		w.GoAway()
+		return
+	}
+	c.Close()
 }
 
 func (s *Session) abort(reason Reason) {

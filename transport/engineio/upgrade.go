@@ -110,7 +110,7 @@ func (s *Session) complete(l *link) {
 		}
 	}
 	if s.phase == closing {
-		l.conn.Close()
+		s.closeConn(l.conn)
 	}
 	s.mu.Unlock()
 	<-old.done // a correct client has no POST under way: there is nothing to wait for

@@ -26,7 +26,8 @@ type Event struct {
 	socket   *Socket
 	id       uint64 // of the acknowledgement, or NoID
 	acked    atomic.Bool
-	deferred bool // touched by the handler, and read after it
+	deferred bool        // touched by the handler, and read after it
+	owed     atomic.Bool // deferred, and counted in Socket.owed
 }
 
 // WantsAck reports whether the client waits for an acknowledgement.
@@ -81,6 +82,7 @@ func (e *Event) Ack(args ...any) error {
 		e.acked.Store(false) // the handler may still return it as an error
 		return fmt.Errorf("ack %q: %w", e.Name, err)
 	}
+	defer e.settle()
 	if err := e.socket.send(packet.frames()); err != nil {
 		return err
 	}
@@ -89,8 +91,24 @@ func (e *Event) Ack(args ...any) error {
 }
 
 // Defer leaves the acknowledgement to a later call of Ack: the return of the
-// Handler is none.
-func (e *Event) Defer() { e.deferred = true }
+// Handler is none. A Server that drains waits a moment for what is deferred.
+func (e *Event) Defer() {
+	e.deferred = true
+	if !e.WantsAck() || e.owed.Swap(true) {
+		return
+	}
+	e.socket.owed.Add(1)
+	if e.acked.Load() {
+		e.settle()
+	}
+}
+
+// settle follows the acknowledgement: it is owed no more.
+func (e *Event) settle() {
+	if e.owed.Swap(false) {
+		e.socket.owed.Add(-1)
+	}
+}
 
 // Fail is Ack with an error, as a Handler's return of err is.
 func (e *Event) Fail(err error) {

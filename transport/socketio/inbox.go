@@ -49,6 +49,13 @@ func (b *inbox) add(c *crew, job func()) {
 	}
 }
 
+// idle reports whether there is no job.
+func (b *inbox) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.running
+}
+
 func (b *inbox) run() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -80,6 +80,10 @@ func (c *client) Upgraded() {
 // long-polling.
 func (s *Server) PollingSessions() int { return s.engine.PollingSessions() }
 
+// Buffered returns the number of bytes that wait for clients of this node to
+// take them. It goes through all clients.
+func (s *Server) Buffered() int { return s.engine.Buffered() }
+
 // Namespaces returns the namespaces that exist on this node, by their names.
 func (s *Server) Namespaces() []*Namespace {
 	s.mu.RLock()

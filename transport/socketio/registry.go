@@ -93,6 +93,9 @@ func with[V any](m map[string]V, name string, v V) map[string]V {
 	return m
 }
 
+// Handles reports whether an event has a Handler.
+func (r *registry) Handles(event string) bool { return r.current.Load().events[event] != nil }
+
 // UseEvent adds a middleware for what clients emit, called before the event's
 // Handler (if there is one), after those added before. With an error the event
 // goes no further: the client gets it as a Handler's error, if it asked for an

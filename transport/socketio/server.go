@@ -69,6 +69,7 @@ type Server struct {
 	crew    crew
 	closing atomic.Bool
 	stopped sync.Once
+	moves   sync.WaitGroup // clients that are about to be sent away
 
 	observers observers
 
@@ -179,6 +180,7 @@ func (s *Server) finish() error {
 	for _, n := range s.Namespaces() {
 		n.stop()
 	}
+	s.moves.Wait() // a moment: their sockets have ended
 	s.stopped.Do(s.crew.finish)
 	s.mu.RLock()
 	defer s.mu.RUnlock()

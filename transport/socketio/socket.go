@@ -38,6 +38,7 @@ type Socket struct {
 	ctx       context.Context // ours, not a caller's: ends with the socket
 	cancel    context.CancelFunc
 	inbox     inbox
+	owed      atomic.Int64 // acknowledgements that handlers have deferred
 	state     atomic.Int32 // changes under mu
 
 	mu    sync.Mutex     // guards all below, and the state's changes

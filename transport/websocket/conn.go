@@ -152,6 +152,10 @@ func (c *Conn) Buffered() int {
 // Close implements transport.Conn.
 func (c *Conn) Close() { c.shut(statusNormal, nil) }
 
+// GoAway is Close for a server that stops, which the client is told by the
+// status 1001.
+func (c *Conn) GoAway() { c.shut(statusAway, nil) }
+
 // Abort implements transport.Conn.
 func (c *Conn) Abort() {
 	c.decide(nil)

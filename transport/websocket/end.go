@@ -21,6 +21,7 @@ const (
 // Status codes of close frames (RFC 6455, section 7.4.1).
 const (
 	statusNormal   = 1000
+	statusAway     = 1001
 	statusProtocol = 1002
 	statusPolicy   = 1008
 	statusTooLarge = 1009

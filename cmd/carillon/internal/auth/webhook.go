@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+
+	"github.com/carillonhq/carillon/cmd/carillon/internal/sign"
 )
 
 // A WebhookConfig says how to ask a back end who a client is.
 type WebhookConfig struct {
 	URL    string
-	Secret string // that calls are signed with; see Sign
+	Secret string // that calls are signed with; see the package sign
 
 	// Headers are those of a client's first request that the back end is shown.
 	Headers []string
@@ -186,7 +188,7 @@ func (w *webhook) call(ctx context.Context, r Request) (*answer, error) {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	Sign(req.Header, w.cfg.Secret, time.Now(), body)
+	sign.Sign(req.Header, w.cfg.Secret, time.Now(), body)
 	res, err := w.client.Do(req)
 	if err != nil {
 		return nil, err

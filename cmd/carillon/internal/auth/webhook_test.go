@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/carillonhq/carillon/cmd/carillon/internal/auth"
+	"github.com/carillonhq/carillon/cmd/carillon/internal/sign"
 )
 
 func withWebhook() auth.Config {
@@ -54,21 +55,21 @@ func TestQuestion(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if err := auth.Verify(r.Header, secret, time.Now(), time.Minute, body); err != nil {
+		if err := sign.Verify(r.Header, secret, time.Now(), time.Minute, body); err != nil {
 			t.Error(err)
 		}
 		if r.Method != "POST" || r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s, %s", r.Method, r.Header.Get("Content-Type"))
 		}
 		for what, err := range map[string]error{
-			"another secret": auth.Verify(r.Header, "another", time.Now(), time.Minute, body),
-			"another body":   auth.Verify(r.Header, secret, time.Now(), time.Minute, append(body, ' ')),
-			"much later":     auth.Verify(r.Header, secret, time.Now().Add(2*time.Minute), time.Minute, body),
-			"no headers":     auth.Verify(http.Header{}, secret, time.Now(), time.Minute, body),
+			"another secret": sign.Verify(r.Header, "another", time.Now(), time.Minute, body),
+			"another body":   sign.Verify(r.Header, secret, time.Now(), time.Minute, append(body, ' ')),
+			"much later":     sign.Verify(r.Header, secret, time.Now().Add(2*time.Minute), time.Minute, body),
+			"no headers":     sign.Verify(http.Header{}, secret, time.Now(), time.Minute, body),
 			"another time": func() error {
 				h := r.Header.Clone()
-				h.Set(auth.TimestampHeader, fmt.Sprint(time.Now().Unix()+1))
-				return auth.Verify(h, secret, time.Now(), time.Minute, body)
+				h.Set(sign.TimestampHeader, fmt.Sprint(time.Now().Unix()+1))
+				return sign.Verify(h, secret, time.Now(), time.Minute, body)
 			}(),
 		} {
 			if err == nil {

@@ -1,4 +1,6 @@
-package auth
+// Package sign marks the calls to back ends as ours, and checks the mark as a
+// back end does.
+package sign
 
 import (
 	"crypto/hmac"
@@ -17,8 +19,8 @@ const (
 	SignatureHeader = "Carillon-Signature" // "v1=" and HMAC-SHA256 in hex
 )
 
-// Sign marks a call as ours: the signature is that of the timestamp, a dot and
-// the body, so that neither can be changed nor, for long, be sent again.
+// Sign marks a call: the signature is that of the timestamp, a dot and the
+// body, so that neither can be changed nor, for long, be sent again.
 func Sign(h http.Header, secret string, now time.Time, body []byte) {
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	h.Set(TimestampHeader, timestamp)
@@ -33,7 +35,7 @@ func Verify(h http.Header, secret string, now time.Time, tolerance time.Duration
 	if err != nil {
 		return errors.New("no timestamp")
 	}
-	given := strings.TrimPrefix(h.Get(SignatureHeader), "v1=")
+	given := strings.TrimPrefix(strings.TrimSpace(h.Get(SignatureHeader)), "v1=")
 	if !hmac.Equal([]byte(given), []byte(signature(secret, timestamp, body))) {
 		return errors.New("wrong signature")
 	}
