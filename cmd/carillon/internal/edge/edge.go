@@ -13,6 +13,9 @@
 // the rule tells what nobody has taken after Patience, the one behind it after
 // twice that time, and so on.
 //
+// A node that starts waits until its view can be shown (presence.Tracker.Ready),
+// and takes nobody for news who is on another node then.
+//
 // An edge is told twice if a node crashed, or could not be heard, between the
 // answer of the back end and the word of it; if two nodes see different
 // members at the time; and if word of it takes longer than Patience. It is
@@ -25,6 +28,7 @@ package edge
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,7 +77,8 @@ type Teller struct {
 
 	mu     sync.Mutex // guards all below
 	closed bool
-	shown  uint64 // what the view began with is numbered up to here; 0 until it can be shown
+	ready  bool   // the view can be shown; nothing is told before
+	shown  uint64 // what it began with is numbered up to here
 	notes  map[string]*note
 }
 
@@ -146,19 +151,21 @@ func (t *Teller) changed(c presence.Change) {
 	default:
 		return
 	}
-	if !t.news(c) {
-		return
-	}
 	seen := stateOf(c.Kind == presence.Online)
 	t.mu.Lock()
-	if seen == online && !t.opts.Online || seen == offline && !t.opts.Offline {
+	n := t.notes[c.User]
+	switch early := !t.ready || c.Seq <= t.shown; {
+	case seen == online && !t.opts.Online, seen == offline && (!t.opts.Offline || early && n != nil && n.told == unknown):
 		delete(t.notes, c.User) // what was told before counts no more
 		t.mu.Unlock()
 		return
+	case early && n == nil && (seen == offline || t.elsewhere(c.User)):
+		t.mu.Unlock()
+		return // this node learns what the others know
 	}
-	n := t.note(c.User)
+	n = t.note(c.User)
 	n.seen, n.since = seen, time.Now()
-	mine := n.open() && t.rank(c.User) == 0
+	mine := t.ready && n.open() && t.rank(c.User) == 0
 	t.forget(c.User, n)
 	t.mu.Unlock()
 	if mine {
@@ -166,36 +173,25 @@ func (t *Teller) changed(c presence.Change) {
 	}
 }
 
-// news reports whether a change happened, rather than that this node has just
-// learned, on its start, what the others know: then it is of this node's own.
-func (t *Teller) news(c presence.Change) bool {
-	t.mu.Lock()
-	shown := t.shown
-	_, noted := t.notes[c.User]
-	t.mu.Unlock()
-	if shown == 0 {
-		select {
-		case <-t.users.Ready():
-			// What was numbered meanwhile may be either; others wait for it.
-			_, shown = t.users.Get()
-			t.mu.Lock()
-			t.shown = max(shown, 1)
-			t.mu.Unlock()
-		default:
-		}
-	}
-	if shown > 0 && c.Seq > shown || c.Kind == presence.Offline && noted {
-		return true
-	}
+// elsewhere reports whether another node holds a device of a user.
+func (t *Teller) elsewhere(user string) bool {
 	self := t.bus.Self().ID
-	held := false
-	for _, d := range t.users.Devices(c.User) {
-		if d.Node.ID != self {
-			return false
+	return slices.ContainsFunc(t.users.Devices(user), func(d presence.Device) bool { return d.Node.ID != self })
+}
+
+// show follows the moment from which changes are news. Of those that this node
+// has seen before, the ones of its own users are told now.
+func (t *Teller) show() {
+	_, seq := t.users.Get()
+	t.mu.Lock()
+	t.ready, t.shown = true, seq
+	for user, n := range t.notes {
+		if n.seen == online && n.told == unknown && t.elsewhere(user) {
+			delete(t.notes, user)
 		}
-		held = true
 	}
-	return held
+	t.mu.Unlock()
+	t.review()
 }
 
 // note returns what is known of a user. It needs mu.
@@ -265,8 +261,12 @@ func (t *Teller) settle(edges []Edge) {
 
 // keepTime tells late what nobody else tells.
 func (t *Teller) keepTime() {
+	ready := t.users.Ready()
 	for tick := time.NewTicker(look); ; {
 		select {
+		case <-ready:
+			ready = nil // once
+			t.show()
 		case <-tick.C:
 			t.review()
 		case <-t.done:
@@ -282,7 +282,7 @@ func (t *Teller) review() {
 	var due []Edge
 	t.mu.Lock()
 	for user, n := range t.notes {
-		if n.open() && now.Sub(n.since) >= time.Duration(t.rank(user))*Patience {
+		if t.ready && n.open() && now.Sub(n.since) >= time.Duration(t.rank(user))*Patience {
 			due = append(due, Edge{user, n.seen == online})
 		}
 		t.forget(user, n)
