@@ -25,6 +25,7 @@ type composition struct {
 		Ports       []string
 		Volumes     []string
 		Environment map[string]string
+		Grace       time.Duration `yaml:"stop_grace_period"`
 		Healthcheck *struct {
 			Test []string
 		}
@@ -68,8 +69,12 @@ func TestComposition(t *testing.T) {
 			for k, v := range s.Environment {
 				environ = append(environ, k+"="+v)
 			}
-			if _, err := loadConfig("", environ, nil); err != nil {
+			cfg, err := loadConfig("", environ, nil)
+			if err != nil {
 				t.Errorf("%s: %v", name, err)
+			}
+			if s.Grace <= stopTime(cfg) {
+				t.Errorf("%s: it has %v to stop, and may need %v", name, s.Grace, stopTime(cfg))
 			}
 		}
 	}
@@ -98,6 +103,9 @@ func TestBalancer(t *testing.T) {
 		if i, ok := services[s[2]]; !ok || i.Build == "" || s[1] != s[2] || i.Environment["CARILLON_SERVER__NODE"] != s[1] {
 			t.Errorf("%s is no instance of docker-compose.yml", s[0])
 		}
+	}
+	if !strings.Contains(string(data), "\n\toption httpchk GET /readyz\n") {
+		t.Error("it does not ask whether an instance is ready")
 	}
 	if got := services["balancer"].Volumes; len(got) != 1 || !strings.HasPrefix(got[0], "./configs/haproxy.cfg:") {
 		t.Errorf("the balancer is given %v", got)
@@ -152,6 +160,13 @@ func TestProduction(t *testing.T) {
 	}
 }
 
+// stopTime is how long a node may take to end: clients move, for a second at
+// most behind the period; connections end; and a back end is told the rest.
+func stopTime(cfg Config) time.Duration {
+	s := cfg.Server
+	return s.Drain.Delay + s.Drain.Period + time.Second + 2*s.ShutdownTimeout
+}
+
 // What Kubernetes gives a container is a command line, files and variables
 // that serve takes.
 func TestKubernetes(t *testing.T) {
@@ -175,11 +190,13 @@ func TestKubernetes(t *testing.T) {
 							Args  []string
 							Env   []struct{ Name, Value string }
 							Ports []struct {
+								Name          string
 								ContainerPort int `yaml:"containerPort"`
 							}
-							Lifecycle struct {
-								PreStop struct{ Sleep struct{ Seconds int } } `yaml:"preStop"`
-							}
+							Readiness struct {
+								HTTPGet struct{ Path, Port string } `yaml:"httpGet"`
+								Period  int                         `yaml:"periodSeconds"`
+							} `yaml:"readinessProbe"`
 						}
 					}
 				}
@@ -218,8 +235,16 @@ func TestKubernetes(t *testing.T) {
 			if cfg.Broker.Redis.Password != "hunter2" || cfg.Server.Listen != fmt.Sprintf(":%d", c.Ports[0].ContainerPort) {
 				t.Errorf("got %+v, want the password, and the port of the container", cfg)
 			}
-			if least := time.Duration(pod.Grace-c.Lifecycle.PreStop.Sleep.Seconds) * time.Second; c.Lifecycle.PreStop.Sleep.Seconds == 0 || least < cfg.Server.ShutdownTimeout {
-				t.Errorf("it has %v to stop, and may need %v", least, cfg.Server.ShutdownTimeout)
+			if given := time.Duration(pod.Grace) * time.Second; given <= stopTime(cfg) {
+				t.Errorf("it has %v to stop, and may need %v", given, stopTime(cfg))
+			}
+			// A probe counts as failed three times by default.
+			r := c.Readiness
+			if seen := time.Duration(3*r.Period) * time.Second; r.HTTPGet.Path != "/readyz" || cfg.Server.Drain.Delay <= seen {
+				t.Errorf("it looks at %s every %ds, and clients move after %v", r.HTTPGet.Path, r.Period, cfg.Server.Drain.Delay)
+			}
+			if at := fmt.Sprintf(":%d", c.Ports[1].ContainerPort); r.HTTPGet.Port != c.Ports[1].Name || cfg.Metrics.Listen != at {
+				t.Errorf("it looks at the port %s, which is %s, and health is at %s", r.HTTPGet.Port, at, cfg.Metrics.Listen)
 			}
 			if !exact.MatchString(c.Image) {
 				t.Errorf("the image %q is not pinned to a release", c.Image)
@@ -252,7 +277,7 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d, err := time.ParseDuration(limit[1]); err != nil || d <= cfg.Server.ShutdownTimeout {
-		t.Errorf("it has %v to stop, %v, and may need %v", limit[1], err, cfg.Server.ShutdownTimeout)
+	if d, err := time.ParseDuration(limit[1]); err != nil || d <= stopTime(cfg) {
+		t.Errorf("it has %v to stop, %v, and may need %v", limit[1], err, stopTime(cfg))
 	}
 }
