@@ -23,7 +23,7 @@ func (l *loader) check(cfg Config) {
 	l.checkBroker(cfg.Broker)
 	l.checkPresence(cfg.Presence)
 	l.checkAPI(cfg.API)
-	l.checkWebhooks(cfg.Webhooks)
+	l.checkWebhooks(cfg.Webhooks, cfg.Presence.Mode)
 	l.checkMetrics(cfg.Metrics)
 	l.checkAdmin(cfg.Admin)
 

@@ -3,6 +3,7 @@ package main
 import (
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -60,7 +61,8 @@ var webhookEvents = []string{"user.online", "user.offline", "socket.connected", 
 // reservedEvents are those that Socket.IO keeps for itself.
 var reservedEvents = []string{"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 
-func (l *loader) checkWebhooks(w Webhooks) {
+// checkWebhooks looks at w, where presence is in that mode.
+func (l *loader) checkWebhooks(w Webhooks, presence string) {
 	u, err := url.Parse(w.URL)
 	l.unless(w.URL == "" || err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "", "webhooks.url",
 		"expected http://… or https://… (what was given may hold a password and is not shown)")
@@ -70,6 +72,10 @@ func (l *loader) checkWebhooks(w Webhooks) {
 		l.clash("webhooks.url", "…", "needs", "is needed by", "webhooks.secret", "")
 	}
 	for _, e := range w.Events {
+		if w.URL != "" && presence == "off" && strings.HasPrefix(e, "user.") && !l.refused["webhooks.events"] {
+			l.clash("webhooks.events", w.Events, "cannot go with", "cannot go with", "presence.mode", presence)
+			break
+		}
 		l.unless(slices.Contains(webhookEvents, e), "webhooks.events", "expected some of %v, got %q", webhookEvents, e)
 	}
 	for _, e := range w.ClientEvents {

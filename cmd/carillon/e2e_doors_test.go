@@ -67,6 +67,9 @@ func TestOwnAddresses(t *testing.T) {
 		{api, "/metrics", "", 404},
 		{api, "/socket.io/?EIO=4&transport=polling", "", 404},
 	} {
+		if c.path == "/readyz" { // once it knows who else is there
+			eventually(t, "it is not ready", func() bool { return get(at[c.at], c.path, c.key) == c.want })
+		}
 		if got := get(at[c.at], c.path, c.key); got != c.want {
 			t.Errorf("%s of %q: got %d, want %d", c.path, c.at, got, c.want)
 		}

@@ -67,7 +67,7 @@ func TestFigures(t *testing.T) {
 	redis := newRedis(t)
 	a, b := startPair(t, redis.url())
 	alice, bob := user(t, a, "alice"), user(t, b, "bob")
-	until(alice, `42["presence:online",{"user":"bob"}]`)
+	until(alice, `42["presence:online",{"user":"bob",`)
 
 	var before [2]figures
 	eventually(t, "the instances do not come to rest", func() bool {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/carillonhq/carillon/cmd/carillon/internal/sign"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/webhook"
+	"github.com/carillonhq/carillon/transport/socketio/socketiotest"
 )
 
 const webhookSecret = "a-secret-for-tests"
@@ -62,14 +63,19 @@ func newReceiver(t *testing.T) *receiver {
 	return r
 }
 
-// told returns what was told of a user, as "type@node", in order.
+// told returns what was told of a user: types, in order, and of what a client
+// did its node as well, "type@node". Of who comes and goes any node may tell.
 func (r *receiver) told(user string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var s []string
 	for _, e := range r.all {
 		if e.User == user {
-			s = append(s, e.Type+"@"+e.Node)
+			what := e.Type
+			if !strings.HasPrefix(what, "user.") {
+				what += "@" + e.Node + e.Namespace
+			}
+			s = append(s, what)
 		}
 	}
 	return strings.Join(s, " ")
@@ -85,13 +91,14 @@ func (r *receiver) wants(t *testing.T, user, want string) {
 func TestWebhooks(t *testing.T) {
 	back := newReceiver(t)
 	a, b := startPairWithAPI(t, "CARILLON_WEBHOOKS__URL="+back.URL+"/hook", "CARILLON_WEBHOOKS__SECRET="+webhookSecret,
-		"CARILLON_WEBHOOKS__BATCH_DELAY=0s", "CARILLON_WEBHOOKS__TIMEOUT=500ms", "CARILLON_WEBHOOKS__CLIENT_EVENTS=order,message")
+		"CARILLON_WEBHOOKS__BATCH_DELAY=0s", "CARILLON_WEBHOOKS__TIMEOUT=500ms", "CARILLON_WEBHOOKS__CLIENT_EVENTS=order,message",
+		"CARILLON_PRESENCE__GRACE=1s", "CARILLON_SERVER__NAMESPACES=/shop")
 	watch := user(t, a, "watch")
 
 	// Two devices at two instances are one coming and one going.
 	one := user(t, a, "bob")
-	until(watch, `42["presence:online",{"user":"bob"}]`)
-	back.wants(t, "bob", "user.online@node-a")
+	until(watch, `42["presence:online",{"user":"bob",`)
+	back.wants(t, "bob", "user.online")
 	seen := func(n int) func() bool { // by both
 		return func() bool {
 			for _, i := range []*instance{a, b} {
@@ -110,12 +117,8 @@ func TestWebhooks(t *testing.T) {
 	one.Leave()
 	eventually(t, "bob's first device is still seen", seen(1))
 	other.Leave()
-	until(watch, `42["presence:offline",{"user":"bob"}]`)
-	// Both have lost one of his sockets just now, so both may tell.
-	eventually(t, "it is not told that bob is offline", func() bool {
-		told, ok := strings.CutPrefix(back.told("bob"), "user.online@node-a user.offline@")
-		return ok && strings.Count(told, " ") <= 1
-	})
+	until(watch, `42["presence:offline",{"user":"bob",`)
+	back.wants(t, "bob", "user.online user.offline")
 
 	// Clients' events are told with their arguments, those with a handler too,
 	// and acknowledged.
@@ -124,7 +127,16 @@ func TestWebhooks(t *testing.T) {
 	until(carol, `437[{"ok":true}]`)
 	carol.Send(`428["message",{"to":"nobody","data":1}]`)
 	until(carol, `438[{"ok":true`)
-	back.wants(t, "carol", "user.online@node-b client.event@node-b client.event@node-b")
+	back.wants(t, "carol", "user.online client.event@node-b/ client.event@node-b/")
+	// Other namespaces are no different.
+	erin := socketiotest.Dial(t, a.url())
+	erin.Send(`40/shop,{"user":"erin"}`)
+	until(erin, `42/shop,["session",`)
+	erin.Send(`42/shop,7["order",2]`)
+	until(erin, `43/shop,7[{"ok":true}]`)
+	back.wants(t, "erin", "user.online client.event@node-a/shop")
+	erin.Send(`41/shop,`)
+	back.wants(t, "erin", "user.online client.event@node-a/shop user.offline")
 	back.mu.Lock()
 	at := slices.IndexFunc(back.all, func(e webhook.Event) bool { return e.Event == "order" })
 	if got, _ := json.Marshal(back.all[at].Args); string(got) != `[{"n":1},"x"]` {
@@ -147,11 +159,12 @@ func TestWebhooks(t *testing.T) {
 	close(back.hang)
 	back.hang = nil
 	back.mu.Unlock()
-	back.wants(t, "carol", "user.online@node-b client.event@node-b client.event@node-b"+strings.Repeat(" client.event@node-b", 200))
+	back.wants(t, "carol", "user.online client.event@node-b/ client.event@node-b/"+strings.Repeat(" client.event@node-b/", 200))
 
 	// Of the users of an instance that is killed, the other one tells.
+	back.wants(t, "dave", "user.online")
 	b.kill(t)
-	back.wants(t, "dave", "user.online@node-b user.offline@node-a")
+	back.wants(t, "dave", "user.online user.offline")
 	if got := scrape(t, a.url())[`carillon_webhook_events_dropped_total{reason="queue_full"}`]; got != 0 {
 		t.Errorf("%v dropped", got)
 	}
