@@ -259,12 +259,14 @@ func TestPresence(t *testing.T) {
 		t.Errorf("online: %q, want bob", who.User)
 	}
 	again := login(t, one, "bob")
-	want := map[string]any{"ok": true, "instance": "one", "mode": "all", "state": "synced", "seq": 2.0,
+	want := map[string]any{
+		"ok": true, "instance": "one", "mode": "all", "state": "synced", "seq": 2.0,
 		"total": map[string]any{"users": 2.0, "devices": 3.0},
 		"users": []any{
 			map[string]any{"user": "alice", "online": true, "devices": 1.0, "instances": []any{"one"}},
 			map[string]any{"user": "bob", "online": true, "devices": 2.0, "instances": []any{"one", "two"}},
-		}}
+		},
+	}
 	if got := ask(t, alice, `["presence:list"]`); !reflect.DeepEqual(got, want) {
 		t.Errorf("list %v, want %v", got, want)
 	}

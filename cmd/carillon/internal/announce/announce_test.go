@@ -225,8 +225,10 @@ func TestRooms(t *testing.T) {
 func TestCountsAboveMaxUsers(t *testing.T) {
 	var switched []announce.Mode
 	modes := make(chan announce.Mode, 10)
-	a, b := two(t, announce.Options{MaxUsers: 5, Window: 100 * time.Millisecond,
-		Hooks: announce.Hooks{Switched: func(to announce.Mode) { modes <- to }}})
+	a, b := two(t, announce.Options{
+		MaxUsers: 5, Window: 100 * time.Millisecond,
+		Hooks: announce.Hooks{Switched: func(to announce.Mode) { modes <- to }},
+	})
 	alice := enter(t, a, "alice", "")
 	alice.hears(`42["presence:state",{"mode":"all","state":"synced","instance":"a","users":0,"devices":0,"seq":0}]`)
 	alice.hears(`42["presence:online",{"user":"alice",`)
