@@ -11,13 +11,13 @@ import (
 )
 
 // TestPage tries the server as its page lets people try it: in two Chromium
-// browsers on two instances. The browser is the one that CHROMIUM names, or
+// browsers on two instances, of which one is killed in the end. The browser is the one that CHROMIUM names, or
 // chromium. Screenshots go to the folder that CARILLON_TEST_ARTIFACTS names,
 // or where go test -artifacts keeps them.
 func TestPage(t *testing.T) {
 	chromium, artifacts := browser(t)
 	a, b := startPair(t, testRedis(t))
-	runScript(t, nil, "page.mjs", a.url(), b.url(), chromium, artifacts)
+	runScript(t, asks{"kill b": b.kill, "start b": b.start}, "page.mjs", a.url(), b.url(), chromium, artifacts)
 }
 
 // TestAdmin logs in to Socket.IO's own Admin UI, reads its numbers and lists,

@@ -1,7 +1,7 @@
 // The page to try the server, in two browsers on two instances.
 import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
-import { check, done } from './lib.mjs';
+import { ask, check, done } from './lib.mjs';
 
 const [a, b, executablePath, artifacts] = process.argv.slice(2);
 const browsers = [];
@@ -133,6 +133,34 @@ try {
   });
 
   await check('the pages do not complain', () => assert.deepEqual(complaints, []));
+
+  await check('a status is seen', async () => {
+    await bob.page.evaluate(() => io(location.origin, { forceNew: true, auth: { user: 'dora' } }).emit('presence:update', { status: 'away' }));
+    await alice.person('dora away, 1 device on node-b').waitFor();
+    await alice.screenshot('page-presence-away');
+  });
+
+  await check('an instance that is killed: its people are here for the grace, and then gone', async () => {
+    const killed = Date.now();
+    await ask('kill b');
+    await bob.status(/^(Connection lost|Cannot reach|Reconnecting)/);
+    await alice.person('bob').waitFor(); // it may only be restarting
+    await alice.screenshot('page-presence-grace');
+    await bob.screenshot('page-presence-lost');
+    await alice.person('bob').waitFor({ state: 'detached', timeout: 15_000 });
+    const took = Date.now() - killed;
+    assert.ok(took > 4000 && took < 11_000, `gone after ${took} ms`);
+    await alice.person('alice (you)').waitFor();
+    await alice.screenshot('page-presence-gone');
+  });
+
+  await check('it comes back, and they with it', async () => {
+    await ask('start b');
+    await bob.status(/^Connected to node-b/);
+    await alice.person('bob 1 device on node-b').waitFor();
+    await bob.person('alice 1 device on node-a').waitFor();
+    await alice.screenshot('page-presence-back');
+  });
 } finally {
   await Promise.all(browsers.map((browser) => browser.close()));
 }

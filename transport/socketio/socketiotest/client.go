@@ -14,11 +14,16 @@ import (
 )
 
 // A Client is one WebSocket connection of Engine.IO v4. Its methods fail the
-// test where something else happens than they say, and wait 10 seconds at most.
+// test where something else happens than they say, and wait 10 seconds at
+// most.
 type Client struct {
-	t    testing.TB
-	conn *websocket.Conn
+	t        testing.TB
+	conn     *websocket.Conn
+	patience time.Duration
 }
+
+// patience is how long a Client waits, unless it is told otherwise.
+const patience = 10 * time.Second
 
 // Dial connects to the server at url, without joining a namespace. The
 // connection is cut at the end of the test.
@@ -30,7 +35,7 @@ func Dial(t testing.TB, url string) *Client {
 	}
 	conn.SetReadLimit(-1)
 	t.Cleanup(func() { conn.CloseNow() })
-	c := &Client{t, conn}
+	c := &Client{t, conn, patience}
 	if open := c.Read(); !strings.HasPrefix(open, `0{"sid":`) {
 		t.Fatalf("got %q, want an open packet", open)
 	}
@@ -38,7 +43,13 @@ func Dial(t testing.TB, url string) *Client {
 }
 
 // With returns c for use in another test.
-func (c *Client) With(t testing.TB) *Client { return &Client{t, c.conn} }
+func (c *Client) With(t testing.TB) *Client { return &Client{t, c.conn, c.patience} }
+
+// Patient has c wait so long.
+func (c *Client) Patient(d time.Duration) *Client {
+	c.patience = d
+	return c
+}
 
 // Join sends a CONNECT packet: arg is the namespace and a comma, unless it is
 // "/", and what the client sends as auth. It returns the socket's id.
@@ -78,7 +89,7 @@ func (c *Client) Read() string {
 }
 
 func (c *Client) next() (string, error) {
-	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), c.patience)
 	defer cancel()
 	typ, data, err := c.conn.Read(ctx)
 	if typ == websocket.MessageBinary {

@@ -177,22 +177,26 @@ func (a *Announcer) Connected(s *socketio.Socket, user, device string) {
 	if a.opts.Mode == Off {
 		return
 	}
+	a.mu.Lock()
+	a.enter(s.Namespace())
+	a.mu.Unlock()
 	a.See(s)
+	a.emitState(s) // what changes after it is told to the namespace, as it is counted in
 	if device == "" {
 		device = s.ID()
 	}
-	a.emitState(s)
 	c := &client{socket: s, user: user, device: device + inNamespace(s.Namespace().Name()), inRooms: make(map[string]*presence.Hold)}
 	a.mu.Lock() // before Track, as replaced looks for the hold
 	hold, err := a.users.Track(user, c.device, c.meta)
 	if err != nil {
+		stop := a.exit(s.Namespace())
 		a.mu.Unlock()
+		stop()
 		a.opts.Logger.Error("presence not tracked", "socket", s.ID(), "error", err)
 		return
 	}
 	c.hold = hold
 	a.clients[s.ID()], a.holds[hold] = c, c
-	a.enter(s.Namespace())
 	a.mu.Unlock()
 	if a.opts.Mode == Rooms {
 		for _, room := range s.Rooms() { // joined before we knew it

@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -174,11 +175,5 @@ func (a *Announcer) tellRooms(cs []presence.Change) (frames int) {
 // inRoom reports whether a socket is a member of a room that clients know by
 // that name.
 func (a *Announcer) inRoom(s *socketio.Socket, name string) bool {
-	want := a.opts.RoomName(name)
-	for _, r := range s.Rooms() {
-		if r == want {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.Rooms(), a.opts.RoomName(name))
 }
