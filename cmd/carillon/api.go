@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/api"
@@ -54,6 +56,7 @@ func (p presentUsers) Users(after string, limit int) (users []api.User, next str
 	for _, u := range page.Users {
 		users = append(users, present(u))
 	}
+	slices.SortFunc(users, func(a, b api.User) int { return cmp.Compare(a.ID, b.ID) })
 	return users, page.Next, p.Counts().Users, nil
 }
 

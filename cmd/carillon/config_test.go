@@ -277,6 +277,7 @@ func TestEveryKeyByEnvironment(t *testing.T) {
 		"broker.kafka.replication": "2", "broker.kafka.sasl.mechanism": "SCRAM-SHA-512", "broker.kafka.sasl.user": "u",
 		"broker.kafka.sasl.password": "p", "broker.kafka.tls.enabled": "true", "broker.kafka.tls.ca_file": "ca.pem",
 		"broker.kafka.tls.cert_file": "cert.pem", "broker.kafka.tls.key_file": "key.pem",
+		"presence.mode": "counts", "presence.window": "1s", "presence.grace": "3s", "presence.max_users": "7", "presence.max_watch": "8",
 		"api.keys": "0123456789abcdef,fedcba9876543210", "api.listen": ":1", "api.max_body": "2MB",
 		"api.idempotency_keys": "7", "metrics.enabled": "false", "metrics.listen": ":2",
 		"webhooks.url": "https://h/p", "webhooks.secret": "0123456789abcdef", "webhooks.events": "socket.connected",

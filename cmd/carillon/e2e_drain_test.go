@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -41,7 +42,10 @@ func newBalancer(t *testing.T, instances ...*instance) *balancer {
 		proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
 		b.proxies = append(b.proxies, proxy)
 	}
-	b.look()
+	eventually(t, "not all instances are ready", func() bool {
+		b.look()
+		return !slices.Contains(b.ready, false)
+	})
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() { // ends with the test

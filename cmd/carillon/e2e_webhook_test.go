@@ -63,22 +63,23 @@ func newReceiver(t *testing.T) *receiver {
 	return r
 }
 
-// told returns what was told of a user: types, in order, and of what a client
-// did its node as well, "type@node". Of who comes and goes any node may tell.
+// told returns what was told of a user: that it came and went, in order, which
+// any node may tell, and then, in order, what its clients did and on which
+// node: "type@node/namespace".
 func (r *receiver) told(user string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var s []string
+	var edges, did []string
 	for _, e := range r.all {
-		if e.User == user {
-			what := e.Type
-			if !strings.HasPrefix(what, "user.") {
-				what += "@" + e.Node + e.Namespace
-			}
-			s = append(s, what)
+		switch {
+		case e.User != user:
+		case strings.HasPrefix(e.Type, "user."):
+			edges = append(edges, e.Type)
+		default:
+			did = append(did, e.Type+"@"+e.Node+e.Namespace)
 		}
 	}
-	return strings.Join(s, " ")
+	return strings.Join(append(edges, did...), " ")
 }
 
 func (r *receiver) wants(t *testing.T, user, want string) {
@@ -136,7 +137,7 @@ func TestWebhooks(t *testing.T) {
 	until(erin, `43/shop,7[{"ok":true}]`)
 	back.wants(t, "erin", "user.online client.event@node-a/shop")
 	erin.Send(`41/shop,`)
-	back.wants(t, "erin", "user.online client.event@node-a/shop user.offline")
+	back.wants(t, "erin", "user.online user.offline client.event@node-a/shop")
 	back.mu.Lock()
 	at := slices.IndexFunc(back.all, func(e webhook.Event) bool { return e.Event == "order" })
 	if got, _ := json.Marshal(back.all[at].Args); string(got) != `[{"n":1},"x"]` {

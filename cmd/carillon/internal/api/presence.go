@@ -12,7 +12,7 @@ type Presence interface {
 	// Find returns those of ids who are online, by ID.
 	Find(ids []string) map[string]User
 
-	// Users returns the first users, or with after those that follow a page
+	// Users returns some users, sorted by ID: the first, or with after those that follow a page
 	// that named it as next, at most limit; what asks for the next page, empty
 	// after the last one; and how many are online in all. It fails for an after
 	// that no page named.
