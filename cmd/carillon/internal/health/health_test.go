@@ -16,19 +16,20 @@ func get(h http.Handler, method string) *httptest.ResponseRecorder {
 }
 
 func TestReady(t *testing.T) {
-	reason := ""
+	reason, note := "", ""
 	checks := health.Checks{
 		{Name: "draining", Reason: func() string { return "" }},
-		{Name: "broker", Reason: func() string { return reason }},
+		{Name: "broker", Reason: func() string { return reason }, Note: func() string { return note }},
 	}
 	for _, c := range []struct {
-		reason, want string
-		status       int
+		reason, note, want string
+		status             int
 	}{
-		{"", `{"ready":true,"checks":[{"name":"draining","ok":true},{"name":"broker","ok":true}]}`, 200},
-		{"down", `{"ready":false,"checks":[{"name":"draining","ok":true},{"name":"broker","ok":false,"reason":"down"}]}`, 503},
+		{"", "", `{"ready":true,"checks":[{"name":"draining","ok":true},{"name":"broker","ok":true}]}`, 200},
+		{"", "slow", `{"ready":true,"checks":[{"name":"draining","ok":true},{"name":"broker","ok":true,"reason":"slow"}]}`, 200},
+		{"down", "slow", `{"ready":false,"checks":[{"name":"draining","ok":true},{"name":"broker","ok":false,"reason":"down"}]}`, 503},
 	} {
-		reason = c.reason
+		reason, note = c.reason, c.note
 		w := get(checks, "GET")
 		if got := strings.TrimSpace(w.Body.String()); w.Code != c.status || got != c.want {
 			t.Errorf("got %d %s, want %d %s", w.Code, got, c.status, c.want)

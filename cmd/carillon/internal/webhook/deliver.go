@@ -64,6 +64,7 @@ func (s *Sender) deliver(ctx context.Context, batch []Event) bool {
 		// Arguments of a client were checked to be JSON: it cannot happen.
 		s.log.Error("events cannot be encoded", "err", err)
 		s.dropped(DropRetries, len(batch))
+		s.settled(batch)
 		return true
 	}
 	for try := 0; ; try++ {

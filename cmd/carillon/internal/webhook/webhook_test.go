@@ -259,3 +259,25 @@ func TestSecretive(t *testing.T) {
 		}
 	})
 }
+
+// Whoever waits for what becomes of an event is told, but of what Close drops:
+// another node may send it.
+func TestSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{t: t, status: func(n int) int { // the second batch fails for good, the third is never answered
+			return map[int]int{1: 200, 2: 500, 3: 500}[n]
+		}}
+		var settled [][]webhook.Event
+		s, _ := open(b, webhook.Options{BatchSize: 2, Retries: 1, Settled: func(events []webhook.Event) { settled = append(settled, events) }})
+		send(s, "a", "b", "c", "d", "e")
+		time.Sleep(3 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Close(ctx); err == nil {
+			t.Error("nothing was dropped")
+		}
+		if got := users(settled); got != "a,b c,d" {
+			t.Errorf("settled are %s", got)
+		}
+	})
+}
