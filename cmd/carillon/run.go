@@ -61,6 +61,8 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	users.Hooks = measured.Presence()
 	tracker := presence.New(bus, users)
 	defer func() { err = errors.Join(err, tracker.Close()) }()
+	// Without Locate: a socket is in its user's room before all nodes know of its
+	// device, and would miss what they send to the user meanwhile.
 	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger, Hooks: measured.Adapter()})
 	opts := socketOptions(cfg.Server, cluster, logger)
 	opts.Hooks, opts.Engine.Hooks = measured.Sockets(), measured.Engine()

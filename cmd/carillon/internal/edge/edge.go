@@ -6,8 +6,8 @@
 // that are up and not about to leave, the one whose hash with the user's name
 // is the highest. It says to the others that it has the edge to tell, and says
 // so again when the back end has taken it. Until then the others remember the
-// edge. If the node that has it goes down, or begins to leave before it took
-// it, the rule names another one.
+// edge. If the node that has it goes down, or the one that the rule named begins
+// to leave before it said so, the rule names another one.
 //
 // Where views differ the rule may name nobody, or two. So whoever is next by
 // the rule tells what nobody has taken after Patience, the one behind it after
@@ -18,12 +18,15 @@
 //
 // An edge is told twice if a node crashed, or could not be heard, between the
 // answer of the back end and the word of it; if two nodes see different
-// members at the time; and if word of it takes longer than Patience. It is
-// missed if the nodes that know of it all end before one could tell: when the
-// last node stops, nobody tells that its users are gone. Of edges of one user
-// that follow each other while the node that has them crashes, the last one is
-// told again. A node that cannot be heard is gone to the others, and so are
-// its users; when it is back, they are told to be, too.
+// members at the time; and if word of it takes longer than Patience. A node
+// that cannot be heard is gone to the others, and so are its users; when it is
+// back, they are told to be, too.
+//
+// An edge is missed if the nodes that know of it all end before one could tell:
+// when the last node stops, nobody tells that its users are gone. Of a user's
+// edges that follow each other while the node that has them crashes, only the
+// last one is told again. And if presence drops changes (presence.Reset) some
+// are missed, of which the logger hears.
 package edge
 
 import (
