@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	// What the server has beside wiring knows nothing of ours, but a matcher.
 	"cmd/carillon/internal/announce": {"transport/socketio", "adapter", "presence"},
 	"cmd/carillon/internal/auth":     {"cmd/carillon/internal/glob"},
+	"cmd/carillon/internal/console":  {"transport/socketio", "presence", "broker"},
 	"cmd/carillon/internal/front":    {"cmd/carillon/internal/glob"},
 	"cmd/carillon/internal/glob":     {},
 	"cmd/carillon/internal/limit":    {},

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,16 +15,12 @@ import (
 	"github.com/carillonhq/carillon/broker/rabbitmq"
 	"github.com/carillonhq/carillon/broker/redis"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/announce"
+	"github.com/carillonhq/carillon/cmd/carillon/internal/console"
 	"github.com/carillonhq/carillon/presence"
 	"github.com/carillonhq/carillon/transport/engineio"
 	"github.com/carillonhq/carillon/transport/socketio"
 	"github.com/carillonhq/carillon/transport/socketio/admin"
 )
-
-// page is the page to try the server, at "/".
-//
-//go:embed page
-var page embed.FS
 
 // run serves until ctx ends, then stops within cfg.Server.ShutdownTimeout.
 // cfg has passed loadConfig and names its node. What can change while it runs
@@ -50,7 +44,8 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	bus, err := openBus(ctx, cfg, open, logger)
+	meter := new(console.Meter)
+	bus, err := openBus(ctx, cfg, open, logger, meter.Broker(broker.Hooks{}))
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -67,6 +62,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	defer func() { err = errors.Join(err, tracker.Close()) }()
 	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger})
 	opts := socketOptions(cfg.Server, cluster, logger)
+	opts.Hooks = meter.Sockets(opts.Hooks)
 	gate.guard(&opts.Engine)
 	io := socketio.New(opts)
 	announcing, closeRooms := announceOptions(cfg, bus, logger)
@@ -75,6 +71,11 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	defer who.Close()
 	service := newService(io, bus, who, gate, logger)
 	defer service.Close()
+	watched := openConsole(bus, io, tracker, meter, logger)
+	defer watched.Close()
+	if cfg.Server.Page {
+		service.serveConsole(watched)
+	}
 	if cfg.Admin.Enabled {
 		a, err := admin.Instrument(io, adminOptions(cfg.Admin, bus.Self().Name, logger))
 		if err != nil { // which checks of cfg rule out
@@ -83,7 +84,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 		defer a.Close() // after io, so that browsers come back to another instance
 	}
 
-	server := gate.server(handler(cfg.Server, io))
+	server := gate.server(handler(cfg.Server, io, gate))
 	served := make(chan error, 1)
 	go func() { served <- gate.serve(server, listener) }() // ends with Shutdown or Close below
 
@@ -111,7 +112,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 // An openDriver connects to the broker that is configured.
 type openDriver = func(context.Context) (broker.Driver, error)
 
-func openBus(ctx context.Context, cfg Config, open openDriver, logger *slog.Logger) (*broker.Bus, error) {
+func openBus(ctx context.Context, cfg Config, open openDriver, logger *slog.Logger, hooks broker.Hooks) (*broker.Bus, error) {
 	return broker.Open(ctx, open, broker.Options{
 		Node:      cfg.Server.Node,
 		Cluster:   cfg.Broker.Cluster,
@@ -119,6 +120,7 @@ func openBus(ctx context.Context, cfg Config, open openDriver, logger *slog.Logg
 		Buffer:    int(cfg.Broker.Buffer),
 		Retry:     cfg.Broker.Reconnect.retry(),
 		Logger:    logger,
+		Hooks:     hooks,
 	})
 }
 
@@ -218,15 +220,11 @@ func adminOptions(cfg Admin, node string, logger *slog.Logger) admin.Options {
 	}
 }
 
-func handler(cfg Server, io *socketio.Server) http.Handler {
+func handler(cfg Server, io *socketio.Server, gate *gate) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(cfg.Path, io)
 	if cfg.Page && cfg.Path != "/" {
-		files, err := fs.Sub(page, "page")
-		if err != nil {
-			panic(err) // the folder is embedded
-		}
-		mux.Handle("/", http.FileServerFS(files))
+		mux.Handle("/", pageHandler(gate))
 	}
 	return mux
 }

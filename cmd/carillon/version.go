@@ -16,6 +16,14 @@ func version() string {
 	return describe(info)
 }
 
+// release is the module's version, or "(devel)".
+func release() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
 func describe(info *debug.BuildInfo) string {
 	release := info.Main.Version
 	if release == "" {
