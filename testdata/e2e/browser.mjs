@@ -37,8 +37,8 @@ export class Console {
     this.online = page.getByRole('region', { name: 'Who is online' });
   }
 
-  live(text) {
-    return this.page.locator('header').getByRole('status').filter({ hasText: text }).waitFor();
+  live(text, ms = 15_000) {
+    return this.page.locator('header').getByRole('status').filter({ hasText: text }).waitFor({ timeout: ms });
   }
 
   // cell waits until a cell of a node's row, counted from 0 after its name, has

@@ -224,7 +224,8 @@ try {
     await bob.console.live(/lost|Cannot reach|Reconnecting/);
     await alice.console.cell('node-b', cells.state, /^down\s+for \d+s$/);
     await alice.console.cell('node-b', cells.connections, /^–$/);
-    await bob.screenshot('page-presence-lost');
+    await alice.screenshot('page-node-down');
+    await bob.screenshot('page-lost');
     await alice.person('bob').waitFor({ state: 'detached', timeout: 15_000 });
     const took = Date.now() - killed;
     assert.ok(took > 4000 && took < 11_000, `gone after ${took} ms`);

@@ -22,7 +22,9 @@ function live(state, text) {
 function watch(auth) {
   if (typeof io === 'undefined') return live('bad', 'The Socket.IO client did not load.');
   socket?.disconnect();
-  const ours = io('/console', { forceNew: true, path: settings.path, auth });
+  // WebSocket first: a refusal during an upgrade would have the browser complain.
+  const how = { transports: ['websocket', 'polling'], tryAllTransports: true };
+  const ours = io('/console', { forceNew: true, path: settings.path, auth, ...how });
   socket = ours;
   const hear = (emitter, event, f) => emitter.on(event, (...args) => ours === socket && f(...args));
   live('wait', 'Connecting');
@@ -107,7 +109,7 @@ function makeRow(node) {
 
 function fill({ element, cells, lines }, { name, state, stats, lag, ...node }) {
   element.classList.toggle('gone', state === 'down' || state === 'left');
-  say(cells.about, [name === instance && 'tells you', stats && `up ${span(stats.uptime)}`, stats?.version].filter(Boolean).join(' · '));
+  say(cells.about, [name === instance && 'serves this page', stats && `up ${span(stats.uptime)}`, stats?.version].filter(Boolean).join(' · '));
   cells.about.title = stats?.version ?? '';
   say(cells.state, state);
   cells.state.dataset.state = state === 'up' ? 'on' : trouble.has(state) ? 'bad' : state === 'draining' ? 'wait' : 'off';
