@@ -131,7 +131,7 @@ function sum({ nodes, presence }) {
   const lags = nodes.flatMap(({ lag }) => lag?.p99 ?? []);
   say(totals.nodes, `${nodes.filter(({ state }) => state === 'up').length} of ${nodes.length}`);
   say(totals.connections, count(of((s) => s.websocket + s.polling)));
-  say(totals.users, count(presence.users));
+  say(totals.users, off ? '–' : count(presence.users));
   say(totals.messages, rate(of((s) => s.out))); // what one sends, others get
   say(totals.events, rate(of((s) => s.eventsIn + s.eventsOut)));
   say(totals.lag, lags.length ? `${ms(Math.max(...lags))} ms` : '–');
@@ -185,6 +185,7 @@ let known = ''; // what is shown, or asked for, as JSON
 let after = ''; // the page that is shown
 let following = '';
 let asking = false;
+let off = false; // presence is not kept
 
 function told(presence) {
   const now = JSON.stringify([presence, after]);
@@ -198,6 +199,7 @@ async function list(now) {
     const answer = await ours.timeout(5000).emitWithAck('presence:list', { after, limit: perPage });
     if (ours !== socket) return;
     known = now;
+    off = answer.error?.code === 'off';
     if (answer.ok) showUsers(answer);
     else hideUsers(answer.error.code === 'not_in_room' ? 'Presence is told in rooms only (mode rooms).' : `${answer.error.message}.`);
   } catch {

@@ -41,3 +41,6 @@ func (c *Console) Overhear(f func()) {
 		c.hear(m)
 	})
 }
+
+// Turn has the Meter count, or not.
+func (m *Meter) Turn(on bool) { m.on.Store(on) }
