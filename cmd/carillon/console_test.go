@@ -69,33 +69,54 @@ func TestConsoleWithoutPage(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 
-	c = socketiotest.Dial(t, a.url())
-	c.Send("40/console,")
-	if got := c.Read(); !strings.HasPrefix(got, `40/console,{"sid":`) {
-		t.Fatalf("got %q, want to be let in", got)
-	}
+	c = watchConsole(t, a)
 	for range 20 { // seconds
-		frame := c.Read()
-		data, ok := strings.CutPrefix(frame, `42/console,["nodes",`)
-		if !ok {
-			continue
-		}
-		var view struct {
-			Instance string
-			Nodes    []struct {
-				Name, State string
-				Stats       *struct{ Broker string }
-			}
-		}
-		if err := json.Unmarshal([]byte(strings.TrimSuffix(data, "]")), &view); err != nil {
-			t.Fatalf("%q: %v", frame, err)
-		}
 		// node-b had gone before anybody watched.
-		if n := view.Nodes; len(n) == 3 && n[1].State != "up" && n[1].Stats == nil && n[2].Name == "node-c" && n[2].State == "up" && n[2].Stats != nil && n[2].Stats.Broker == "up" {
+		if n := readView(t, c); len(n) == 3 && n[1].State != "up" && n[1].Stats == nil && n[2].Name == "node-c" && n[2].State == "up" && n[2].Stats != nil && n[2].Stats.Broker == "up" {
 			return
 		}
 	}
 	t.Error("node-c does not report")
+}
+
+// TestConsoleWithoutBroker watches an instance whose broker is away.
+func TestConsoleWithoutBroker(t *testing.T) {
+	i := startInstance(t, "belfry", "CARILLON_BROKER__DRIVER=redis", "REDIS_URL=redis://:s3cret@127.0.0.1:1")
+	n := readView(t, watchConsole(t, i))
+	if len(n) != 1 || n[0].State != "degraded" || n[0].Stats == nil || n[0].Stats.Broker != "connecting" {
+		t.Fatalf("got %+v, want one node that is degraded", n)
+	}
+	if why := n[0].Stats.Error; !strings.Contains(why, "connection refused") || strings.Contains(why, "s3cret") {
+		t.Errorf("it tells %q, want why the broker is away, without its password", why)
+	}
+}
+
+// A consoleNode is what a test reads of a node.
+type consoleNode struct {
+	Name, State string
+	Stats       *struct{ Broker, Error string }
+}
+
+func watchConsole(t *testing.T, i *instance) *socketiotest.Client {
+	t.Helper()
+	c := socketiotest.Dial(t, i.url())
+	c.Send("40/console,")
+	if got := c.Read(); !strings.HasPrefix(got, `40/console,{"sid":`) {
+		t.Fatalf("got %q, want to be let in", got)
+	}
+	return c
+}
+
+// readView reads what a console is told next.
+func readView(t *testing.T, c *socketiotest.Client) []consoleNode {
+	t.Helper()
+	frame := c.Read()
+	data, ok := strings.CutPrefix(frame, `42/console,["nodes",`)
+	var view struct{ Nodes []consoleNode }
+	if err := json.Unmarshal([]byte(strings.TrimSuffix(data, "]")), &view); !ok || err != nil {
+		t.Fatalf("%q: %v", frame, err)
+	}
+	return view.Nodes
 }
 
 // clusterOf is the setting by which another instance joins that of i.

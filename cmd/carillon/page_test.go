@@ -29,7 +29,7 @@ func TestPageToken(t *testing.T) {
 	i := startInstance(t, "belfry", environ...)
 	token := func(args ...string) string { return tokenOf(t, environ, args...) }
 	runScript(t, nil, "page_token.mjs", i.url(), chromium, artifacts,
-		token("anna"), token("--can", "message", "bert"), token("--ttl", "15s", "anna"))
+		token("anna"), token("--can", "message", "bert"), token("--ttl", "20s", "anna"))
 }
 
 // TestAdmin logs in to Socket.IO's own Admin UI, reads its numbers and lists,

@@ -242,6 +242,28 @@ try {
     await alice.console.cell('node-b', cells.users, /^2$/); // bob and dora
     await alice.screenshot('page-presence-back');
   });
+  await check('many people are shown page by page', async () => {
+    await alice.page.evaluate(() => {
+      for (let i = 0; i < 60; i++) io(location.origin, { forceNew: true, transports: ['websocket'], auth: { user: `ringer ${i}` } });
+    });
+    const { online } = alice.console;
+    await online.getByText('63 users on 63 devices').waitFor(); // and alice, bob and dora
+    const names = async (n) => {
+      let all;
+      return until(10_000, () => `${all?.length} people, want ${n}`, async () => {
+        all = await online.getByRole('rowheader').allInnerTexts();
+        return all.length === n && all;
+      });
+    };
+    const one = await names(50);
+    await online.getByRole('button', { name: 'Next page' }).focus();
+    await alice.page.keyboard.press('Enter');
+    const other = await names(13);
+    assert.equal(new Set([...one, ...other]).size, 63);
+    await alice.screenshot('page-many');
+    await alice.page.keyboard.press('Enter'); // the focus is on the way back
+    assert.deepEqual(await names(50), one);
+  });
 } finally {
   await closeBrowsers();
 }

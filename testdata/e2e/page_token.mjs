@@ -23,7 +23,7 @@ try {
   await check('with a token it is live until that expires', async () => {
     await show(short);
     await console.live('Live from belfry');
-    await console.live('Not watching: the token has expired', 30_000);
+    await console.live('Not watching: the token has expired', 40_000);
     await field.waitFor();
   });
 

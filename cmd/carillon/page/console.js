@@ -85,24 +85,30 @@ function show(view) {
   told(view.presence);
 }
 
+// The roles are named because the style takes them away on narrow screens.
 function makeRow(node) {
   const element = make('tr');
+  const cell = (tag, role, className) => {
+    const e = element.appendChild(make(tag, className));
+    e.setAttribute('role', role);
+    return e;
+  };
+  element.setAttribute('role', 'row');
   const cells = {};
-  const name = make('th');
+  const name = cell('th', 'rowheader');
   name.scope = 'row';
   cells.name = name.appendChild(make('span', 'name', node.name));
   cells.about = name.appendChild(make('small'));
-  element.append(name);
-  const state = element.appendChild(make('td'));
+  const state = cell('td', 'cell');
   cells.state = state.appendChild(make('span', 'state'));
   cells.broker = state.appendChild(make('small'));
   for (const [key, label] of [['connections', 'Connections'], ['sockets', 'Sockets'], ['rooms', 'Rooms'], ['users', 'Users'],
     ['messages', 'Messages, /s'], ['events', 'Events, /s'], ['lag', 'Lag']]) {
-    const cell = element.appendChild(make('td', 'n'));
-    cell.dataset.label = label;
-    cells[key] = cell.appendChild(make('span', 'value'));
-    if (key === 'connections') cells.transports = cell.appendChild(make('small'));
-    if (['messages', 'events', 'lag'].includes(key)) cells[`${key}Line`] = cell.appendChild(spark());
+    const number = cell('td', 'cell', 'n');
+    number.dataset.label = label;
+    cells[key] = number.appendChild(make('span', 'value'));
+    if (key === 'connections') cells.transports = number.appendChild(make('small'));
+    if (['messages', 'events', 'lag'].includes(key)) cells[`${key}Line`] = number.appendChild(spark());
   }
   return { element, cells, lines: { messages: [], events: [], lag: [] } };
 }
@@ -228,8 +234,10 @@ function showUsers({ users, total, mode, state, next }) {
     }),
   );
   at.pages.hidden = after === '' && following === '';
+  const focused = document.activeElement;
   at.first.disabled = after === '';
   at.next.disabled = following === '';
+  if (focused?.disabled) (focused === at.next ? at.first : at.next).focus();
 }
 
 const plural = (n, what) => `${count(n)} ${what}${n === 1 ? '' : 's'}`;
