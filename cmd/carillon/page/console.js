@@ -4,7 +4,7 @@ import { kept, make, on, say, settings } from './dom.js';
 // /console.
 
 const history = 60; // seconds in a sparkline
-const perPage = 50; // users
+const perPage = 25; // users
 
 const at = Object.fromEntries([...document.querySelectorAll('[id]')].map((e) => [e.id, e]));
 const totals = Object.fromEntries([...document.querySelectorAll('[data-total]')].map((e) => [e.dataset.total, e]));

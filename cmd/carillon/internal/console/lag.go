@@ -26,7 +26,7 @@ const (
 func (l *lags) add(d time.Duration) { l.counted[bucketOf(d)].Add(1) }
 
 // bucketOf finds the bucket of a duration, by its microseconds: those below
-// four have one each, then each doubling has four. The last has half a minute
+// four have one each, then each doubling has four. The last has a minute
 // and more.
 func bucketOf(d time.Duration) int {
 	us := uint64(max(d, 0).Microseconds())
