@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"cmd/carillon/internal/announce": {"transport/socketio", "adapter", "presence"},
 	"cmd/carillon/internal/auth":     {"cmd/carillon/internal/glob", "cmd/carillon/internal/sign"},
 	"cmd/carillon/internal/edge":     {"presence", "broker"},
+	"cmd/carillon/internal/console":  {"transport/socketio", "presence", "broker"},
 	"cmd/carillon/internal/front":    {"cmd/carillon/internal/glob"},
 	"cmd/carillon/internal/glob":     {},
 	"cmd/carillon/internal/limit":    {},

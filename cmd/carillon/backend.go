@@ -85,7 +85,7 @@ func (b *backend) open(ctx context.Context, forClients net.Listener) (*doors, er
 		}
 		back = nil
 	}
-	server := b.gate.server(clients(b.cfg.Server, b.io, ready, scraped, back))
+	server := b.gate.server(clients(b.cfg.Server, b.gate, b.io, ready, scraped, back))
 	d.run(server, func() error { return b.gate.serve(server, forClients) })
 	return d, nil
 }

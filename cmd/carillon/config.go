@@ -87,7 +87,8 @@ type Server struct {
 	// must not pass on a client's own. Default: "X-Forwarded-For".
 	ProxyHeader string `koanf:"proxy_header" oneof:"X-Forwarded-For Forwarded"`
 
-	// Page serves a page to try the server from a browser, at "/".
+	// Page serves a page at "/": a console that shows the nodes of the cluster,
+	// and clients to try the server with. Those watch who may see presence.
 	// Default: true.
 	Page bool `koanf:"page"`
 

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,11 +14,6 @@ import (
 	"github.com/carillonhq/carillon/cmd/carillon/internal/api"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/health"
 )
-
-// page is the page to try the server, at "/".
-//
-//go:embed page
-var page embed.FS
 
 // doors are the addresses that a node listens on.
 type doors struct {
@@ -85,7 +78,7 @@ func (d *doors) close() error {
 
 // clients is what stands at server.listen: Socket.IO, health, the page, and what
 // has no address of its own.
-func clients(cfg Server, io http.Handler, ready health.Checks, metrics, back http.Handler) http.Handler {
+func clients(cfg Server, gate *gate, io http.Handler, ready health.Checks, metrics, back http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(cfg.Path, io)
 	addHealth(mux, ready)
@@ -93,11 +86,7 @@ func clients(cfg Server, io http.Handler, ready health.Checks, metrics, back htt
 		mux.Handle("/metrics", metrics)
 	}
 	if cfg.Page && cfg.Path != "/" {
-		files, err := fs.Sub(page, "page")
-		if err != nil {
-			panic(err) // the folder is embedded
-		}
-		mux.Handle("/", http.FileServerFS(files))
+		mux.Handle("/", pageHandler(gate))
 	}
 	return withAPI(mux, back)
 }

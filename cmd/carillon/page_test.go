@@ -10,14 +10,26 @@ import (
 	"testing"
 )
 
-// TestPage tries the server as its page lets people try it: in two Chromium
-// browsers on two instances, of which one is killed in the end. The browser is the one that CHROMIUM names, or
-// chromium. Screenshots go to the folder that CARILLON_TEST_ARTIFACTS names,
-// or where go test -artifacts keeps them.
+// TestPage watches the server and tries it as its page lets people do: in two
+// Chromium browsers on two instances, of which one is killed in the end. The
+// browser is the one that CHROMIUM names, or chromium. Screenshots go to the
+// folder that CARILLON_TEST_ARTIFACTS names, or where go test -artifacts keeps
+// them.
 func TestPage(t *testing.T) {
 	chromium, artifacts := browser(t)
 	a, b := startPair(t, testRedis(t))
 	runScript(t, asks{"kill b": b.kill, "start b": b.start}, "page.mjs", a.url(), b.url(), chromium, artifacts)
+}
+
+// TestPageToken shows tokens to the console: none, bad ones, one of somebody
+// who may not see presence, a good one, and one that expires.
+func TestPageToken(t *testing.T) {
+	chromium, artifacts := browser(t)
+	environ := withTokens()
+	i := startInstance(t, "belfry", environ...)
+	token := func(args ...string) string { return tokenOf(t, environ, args...) }
+	runScript(t, nil, "page_token.mjs", i.url(), chromium, artifacts,
+		token("anna"), token("--can", "message", "bert"), token("--ttl", "20s", "anna"))
 }
 
 // TestAdmin logs in to Socket.IO's own Admin UI, reads its numbers and lists,

@@ -14,6 +14,7 @@ import (
 	"github.com/carillonhq/carillon/broker/rabbitmq"
 	"github.com/carillonhq/carillon/broker/redis"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/announce"
+	"github.com/carillonhq/carillon/cmd/carillon/internal/console"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/metrics"
 	"github.com/carillonhq/carillon/presence"
 	"github.com/carillonhq/carillon/transport/engineio"
@@ -44,7 +45,8 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	bus, err := openBus(ctx, cfg, open, logger, measured.Broker(cfg.Server.Node))
+	meter := new(console.Meter)
+	bus, err := openBus(ctx, cfg, open, logger, meter.Broker(measured.Broker(cfg.Server.Node)))
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -65,7 +67,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	// device, and would miss what they send to the user meanwhile.
 	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger, Hooks: measured.Adapter()})
 	opts := socketOptions(cfg.Server, cluster, logger)
-	opts.Hooks, opts.Engine.Hooks = measured.Sockets(), measured.Engine()
+	opts.Hooks, opts.Engine.Hooks = meter.Sockets(measured.Sockets()), measured.Engine()
 	gate.guard(&opts.Engine)
 	io := socketio.New(opts)
 	announcing, closeRooms := announceOptions(cfg, bus, logger)
@@ -77,6 +79,11 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	defer told.close() // after io, of whose end it tells
 	service := newService(io, bus, who, gate, told, logger)
 	defer service.Close()
+	watched := openConsole(bus, io, tracker, meter, logger)
+	defer watched.Close()
+	if cfg.Server.Page {
+		service.serveConsole(watched)
+	}
 	if cfg.Admin.Enabled {
 		a, err := admin.Instrument(io, adminOptions(cfg.Admin, bus.Self().Name, logger))
 		if err != nil { // which checks of cfg rule out

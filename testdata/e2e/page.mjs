@@ -1,27 +1,13 @@
-// The page to try the server, in two browsers on two instances.
+// The console, and the clients below it, in two browsers on two instances.
 import assert from 'node:assert/strict';
-import { chromium } from 'playwright-core';
-import { ask, check, done } from './lib.mjs';
+import { cells, closeBrowsers, complaints, Console, openPage, wider } from './browser.mjs';
+import { ask, check, done, until } from './lib.mjs';
 
 const [a, b, executablePath, artifacts] = process.argv.slice(2);
-const browsers = [];
-const complaints = []; // of the pages, on their consoles
 
 // visit opens a browser of its own and resolves with the page's two panes.
 async function visit(url, options) {
-  const browser = await chromium.launchPersistentContext('', {
-    executablePath,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync'],
-    viewport: { width: 1180, height: 960 },
-    ...options,
-  });
-  browsers.push(browser);
-  browser.setDefaultTimeout(15_000);
-  const [page] = browser.pages();
-  page.on('console', (m) => ['error', 'warning'].includes(m.type()) && complaints.push(m.text()));
-  page.on('pageerror', (err) => complaints.push(err.message));
-  await page.goto(url);
+  const page = await openPage(executablePath, url, options);
   return [page.getByLabel('First client'), page.getByLabel('Second client')].map((pane) => new Pane(page, pane));
 }
 
@@ -29,6 +15,7 @@ class Pane {
   constructor(page, pane) {
     this.page = page;
     this.pane = pane;
+    this.console = new Console(page);
   }
 
   async connect() {
@@ -80,6 +67,20 @@ try {
   const [alice, other] = await visit(`${a}/?left=alice&right=carol&server=${encodeURIComponent(b)}`);
   const [bob] = await visit(`${b}/?left=bob`, { colorScheme: 'dark' });
 
+  await check('each console shows both nodes, and nobody is online by looking', async () => {
+    await alice.console.live('Live from node-a');
+    await bob.console.live('Live from node-b');
+    for (const { console } of [alice, bob]) {
+      for (const node of ['node-a', 'node-b']) {
+        await console.cell(node, cells.state, /^up\s+broker up$/);
+        await console.cell(node, cells.connections, /^1$/); // the console's own
+        await console.cell(node, cells.users, /^0$/);
+        await console.cell(node, cells.lag, /^<?[\d.]+ \/ <?[\d.]+ ms$/);
+      }
+      await console.online.getByText('0 users on 0 devices; mode all; synced').waitFor();
+    }
+  });
+
   await check('each sees the other, and on which instance', async () => {
     await alice.connect();
     await bob.connect();
@@ -118,13 +119,86 @@ try {
     for (const pane of [alice, bob]) await pane.person('carol 1 device on node-b').waitFor();
   });
 
+  await check('the console counts them', async () => {
+    for (const { console } of [alice, bob]) {
+      await console.cell('node-a', cells.connections, /^2$/); // the console of alice, and her client
+      await console.cell('node-b', cells.connections, /^3$/);
+      await console.cell('node-a', cells.sockets, /^1$/);
+      await console.cell('node-b', cells.sockets, /^2$/);
+      await console.cell('node-b', cells.rooms, /^1$/);
+      await console.cell('node-b', cells.users, /^2$/);
+      await console.online.getByText('3 users on 3 devices').waitFor();
+      await console.online.getByRole('row', { name: 'bob 1 node-b' }).waitFor();
+    }
+  });
+
+  await check('rates move with what is sent', async () => {
+    const numbers = async (i, console, node) => (await console.cell(node, i, /^[\d.]+ \/ [\d.]+$/)).split(' / ').map(Number);
+    const sending = alice.page.evaluate(async () => {
+      const socket = io(location.origin, { forceNew: true, auth: { user: 'ringer' } });
+      for (let i = 0; i < 120; i++) {
+        socket.emit('message', { to: 'carol', data: `bell ${i}` });
+        await new Promise((done) => setTimeout(done, 25));
+      }
+      socket.disconnect();
+    });
+    for (const { console } of [alice, bob]) {
+      await until(10_000, () => 'no rate of events', async () => (await numbers(cells.events, console, 'node-a'))[0] > 15);
+      await until(10_000, () => 'no rate of messages', async () => (await numbers(cells.messages, console, 'node-a'))[1] > 5);
+      await until(10_000, () => 'no rate of events', async () => (await numbers(cells.events, console, 'node-b'))[1] > 15);
+    }
+    await sending;
+    for (const { console } of [alice, bob]) {
+      await until(10_000, () => 'the rate stays', async () => (await numbers(cells.events, console, 'node-a'))[0] < 5);
+    }
+  });
+
+  await check('with the keyboard alone, into a room and out', async () => {
+    const [, kay] = await visit(`${a}/?right=kay`);
+    const { keyboard } = kay.page;
+    const focused = (f) => kay.page.evaluate(f);
+    // tabTo presses Tab until what has the focus is the labelled or named element of the pane.
+    const tabTo = async (name) => {
+      for (let i = 0; i < 60; i++) {
+        await keyboard.press('Tab');
+        const at = await focused(() => {
+          const e = document.activeElement;
+          return [e.closest('section')?.getAttribute('aria-label'), e.labels?.[0]?.innerText.trim() || e.innerText?.trim(), getComputedStyle(e).outlineStyle];
+        });
+        if (at[0] !== 'Second client' || at[1] !== name) continue;
+        assert.notEqual(at[2], 'none', `the focus on ${name} is not to be seen`);
+        return;
+      }
+      throw new Error(`Tab does not reach ${name}`);
+    };
+    await tabTo('Connect');
+    await keyboard.press('Enter');
+    await kay.status(/^Connected to node-a/);
+    await tabTo('Name of the room');
+    await keyboard.press('Control+A');
+    await keyboard.type('belfry');
+    await keyboard.press('Enter');
+    await kay.pane.getByText('in belfry').waitFor();
+    await tabTo('Message to the room');
+    await keyboard.type('By hand');
+    await keyboard.press('Enter');
+    for (const pane of [kay, alice, bob]) await pane.hears('Room', 'kay By hand');
+    await kay.page.close();
+    await alice.person('kay').waitFor({ state: 'detached', timeout: 30_000 });
+  });
+
   await check('screenshots', async () => {
     await alice.screenshot('page-light');
     await bob.screenshot('page-dark');
-    await alice.page.setViewportSize({ width: 390, height: 844 });
-    const wider = await alice.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    await alice.screenshot('page-phone');
-    assert.ok(wider <= 0, `on a phone the page is ${wider}px too wide`);
+    for (const [pane, name] of [[alice, 'page-phone'], [bob, 'page-phone-dark']]) {
+      await pane.page.setViewportSize({ width: 390, height: 844 });
+      const by = await wider(pane.page);
+      await pane.screenshot(name);
+      assert.ok(by <= 0, `on a phone the page is ${by}px too wide`);
+      await pane.page.setViewportSize({ width: 760, height: 960 });
+      assert.ok((await wider(pane.page)) <= 0, 'on a tablet the page is too wide');
+      await pane.page.setViewportSize({ width: 1180, height: 960 });
+    }
   });
 
   await check('who left is not shown any more', async () => {
@@ -137,6 +211,7 @@ try {
   await check('a status is seen', async () => {
     await bob.page.evaluate(() => io(location.origin, { forceNew: true, auth: { user: 'dora' } }).emit('presence:update', { status: 'away' }));
     await alice.person('dora away, 1 device on node-b').waitFor();
+    await alice.console.online.getByRole('row', { name: 'dora away 1 node-b' }).waitFor();
     await alice.screenshot('page-presence-away');
   });
 
@@ -146,7 +221,11 @@ try {
     await bob.status(/^(Connection lost|Cannot reach|Reconnecting)/);
     await alice.person('bob').waitFor(); // it may only be restarting
     await alice.screenshot('page-presence-grace');
-    await bob.screenshot('page-presence-lost');
+    await bob.console.live(/lost|Cannot reach|Reconnecting/);
+    await alice.console.cell('node-b', cells.state, /^down\s+for \d+s$/);
+    await alice.console.cell('node-b', cells.connections, /^–$/);
+    await alice.screenshot('page-node-down');
+    await bob.screenshot('page-lost');
     await alice.person('bob').waitFor({ state: 'detached', timeout: 15_000 });
     const took = Date.now() - killed;
     assert.ok(took > 4000 && took < 11_000, `gone after ${took} ms`);
@@ -159,10 +238,39 @@ try {
     await bob.status(/^Connected to node-b/);
     await alice.person('bob 1 device on node-b').waitFor();
     await bob.person('alice 1 device on node-a').waitFor();
+    await alice.console.cell('node-b', cells.state, /^up/);
+    await alice.console.cell('node-b', cells.users, /^2$/); // bob and dora
     await alice.screenshot('page-presence-back');
   });
+  await check('many people are shown page by page', async () => {
+    await alice.page.evaluate(() => {
+      for (let i = 0; i < 60; i++) io(location.origin, { forceNew: true, transports: ['websocket'], auth: { user: `ringer ${i}` } });
+    });
+    const { online } = alice.console;
+    await online.getByText('63 users on 63 devices').waitFor(); // and alice, bob and dora
+    const names = async (n) => {
+      let all;
+      return until(10_000, () => `${all?.length} people, want ${n}`, async () => {
+        all = await online.getByRole('rowheader').allInnerTexts();
+        return all.length === n && all;
+      });
+    };
+    const one = await names(25);
+    await online.getByRole('button', { name: 'Next page' }).focus();
+    await alice.page.keyboard.press('Enter');
+    const two = await until(10_000, () => 'no second page', async () => {
+      const all = await names(25);
+      return all[0] !== one[0] && all;
+    });
+    await alice.page.keyboard.press('Enter');
+    const three = await names(13);
+    assert.equal(new Set([...one, ...two, ...three]).size, 63);
+    await alice.screenshot('page-many');
+    await alice.page.keyboard.press('Enter'); // the focus is on the way back
+    assert.deepEqual(await names(25), one);
+  });
 } finally {
-  await Promise.all(browsers.map((browser) => browser.close()));
+  await closeBrowsers();
 }
 
 done();

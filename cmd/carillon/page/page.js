@@ -1,4 +1,4 @@
-'use strict';
+import { append, kept, make, on, settings } from './dom.js';
 
 // Two independent Socket.IO clients, one per pane. ?left= and ?right= name
 // them; ?server= sends the right one to another instance.
@@ -15,6 +15,13 @@ function addPane(title, name, server) {
   for (const element of pane.querySelectorAll('[data-is]')) at[element.dataset.is] = element;
   pane.setAttribute('aria-label', title);
   at.title.textContent = title;
+  if (settings.token) {
+    at.who.textContent = 'Token';
+    at.name.type = 'password';
+    at.name.placeholder = '';
+    at.name.removeAttribute('maxlength');
+    name = kept(title) ?? kept('token') ?? '';
+  }
   at.name.value = name;
   at.server.value = server;
   at.direct.setAttribute('aria-label', `Messages of the ${title.toLowerCase()}`);
@@ -37,12 +44,14 @@ function addPane(title, name, server) {
 
   function connect() {
     if (typeof io === 'undefined') return status('bad', 'The Socket.IO client did not load.');
-    const user = at.name.value.trim();
-    const ours = io(at.server.value.trim() || location.origin, { forceNew: true, auth: user ? { user } : {} });
+    const told = at.name.value.trim();
+    if (settings.token) kept(title, told);
+    const auth = !told ? {} : settings.token ? { token: told } : { user: told };
+    const ours = io(at.server.value.trim() || location.origin, { forceNew: true, path: settings.path, auth });
     socket = ours;
     let instance = '';
     const connected = () => {
-      const where = instance && ` to ${instance}`;
+      const where = instance && ` to ${instance}${settings.token ? ` as ${me}` : ''}`;
       if (ours.connected) status('on', `Connected${where} over ${ours.io.engine.transport.name}`);
     };
     // What an earlier connection of this pane still has to say is not heard.
@@ -55,7 +64,8 @@ function addPane(title, name, server) {
     });
     hear(ours, 'session', (session) => {
       instance = session.instance;
-      me = at.name.placeholder = session.user;
+      me = session.user;
+      if (!settings.token) at.name.placeholder = me;
       connected();
     });
     hear(ours, 'message', (m) => line(at.direct, m.from, m.data, m.at));
@@ -78,7 +88,7 @@ function addPane(title, name, server) {
     const ours = socket;
     socket = null;
     ours.disconnect();
-    at.name.placeholder = 'anonymous';
+    if (!settings.token) at.name.placeholder = 'anonymous';
     leftRoom();
     showPeople(nobodyHere);
     at.nobody.hidden = false;
@@ -184,39 +194,19 @@ function addPane(title, name, server) {
     at.speech.value = '';
     return ask(at.room, 'room:message', { room, data });
   });
-  document.querySelector('main').append(pane);
+  document.querySelector('.panes').append(pane);
 }
 
-function on(form, submit) {
-  form.addEventListener('submit', (event) => {
-    event.preventDefault();
-    submit();
-  });
-}
-
-// make and line put what came from others in as text, never as markup.
-function make(tag, className = '', text = '') {
-  const element = document.createElement(tag);
-  element.className = className;
-  element.textContent = text;
-  return element;
-}
-
+// line puts what came from others in as text, never as markup.
 function line(log, who, data, at, className = '', note = '') {
   const item = make('li', className);
   item.append(make('strong', '', `${who} `), make('span', '', show(data)));
   item.append(make('small', '', [note, new Date(at).toLocaleTimeString()].filter(Boolean).join(', ')));
-  append(log, item);
+  append(log, item, shown.lines);
 }
 
 function note(log, text) {
-  if (log) append(log, make('li', 'error', text));
-}
-
-function append(log, item) {
-  log.append(item);
-  while (log.childElementCount > shown.lines) log.firstElementChild.remove();
-  log.scrollTop = log.scrollHeight;
+  if (log) append(log, make('li', 'error', text), shown.lines);
 }
 
 function show(data) {
