@@ -15,6 +15,7 @@ type Config struct {
 	Broker      Broker      `koanf:"broker"`
 	Presence    Presence    `koanf:"presence"`
 	Admin       Admin       `koanf:"admin"`
+	Traces      Traces      `koanf:"traces"`
 	Log         Log         `koanf:"log"`
 }
 
@@ -348,6 +349,7 @@ func defaultConfig() Config {
 			},
 		},
 		Presence: defaultPresence(),
+		Traces:   defaultTraces(),
 		Log:      Log{Level: "info", Format: "auto"},
 	}
 }

@@ -23,6 +23,7 @@ func (l *loader) check(cfg Config) {
 	l.checkBroker(cfg.Broker)
 	l.checkPresence(cfg.Presence)
 	l.checkAdmin(cfg.Admin)
+	l.checkTraces(cfg.Traces)
 
 	atLeast(l, "server.max_queue", cfg.Server.MaxQueue, "server.max_payload", cfg.Server.MaxPayload)
 	atLeast(l, "broker.buffer", cfg.Broker.Buffer, "server.max_payload", cfg.Server.MaxPayload)

@@ -34,7 +34,7 @@ server.page.x: 1
 				"x.yaml:7: brokr: unknown key, did you mean broker?",
 				"x.yaml:8: broker.reconnect.retry: unknown key, expected one of base, max, retries, then",
 				"x.yaml:9: Log: unknown key, did you mean log?",
-				"x.yaml:10: server.page.x: unknown key, expected one of server, auth, permissions, limits, broker, presence, admin, log",
+				"x.yaml:10: server.page.x: unknown key, expected one of server, auth, permissions, limits, broker, presence, admin, traces, log",
 			},
 		},
 		{
@@ -233,7 +233,7 @@ broker:
 func TestMissingFile(t *testing.T) {
 	t.Chdir(t.TempDir())
 	_, err := loadConfig("nope.yaml", []string{"CARILLON_X=1"}, nil)
-	want := "nope.yaml: no such file or directory\nenvironment variable CARILLON_X: x: unknown key, expected one of server, auth, permissions, limits, broker, presence, admin, log"
+	want := "nope.yaml: no such file or directory\nenvironment variable CARILLON_X: x: unknown key, expected one of server, auth, permissions, limits, broker, presence, admin, traces, log"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -65,8 +65,14 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	}
 	tracker := presence.New(bus, presenceOptions(cfg, logger))
 	defer func() { err = errors.Join(err, tracker.Close()) }()
-	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger})
+	traces, err := openTraces(ctx, cfg.Traces, bus.Self().Name, logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer traces.abandon()
+	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger, Hooks: traces.hooks()})
 	opts := socketOptions(cfg.Server, cluster, logger)
+	traces.follow(&opts)
 	gate.guard(&opts.Engine)
 	io := socketio.New(opts)
 	announcing, closeRooms := announceOptions(cfg, bus, logger)
@@ -103,8 +109,11 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
-	err = errors.Join(err, io.Shutdown(bounded), server.Shutdown(bounded), server.Close())
+	draining, cancel := traces.spare(bounded)
+	defer cancel()
+	err = errors.Join(err, io.Shutdown(draining), server.Shutdown(draining), server.Close())
 	<-served
+	traces.close(bounded)
 	return err
 }
 
