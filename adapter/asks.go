@@ -131,7 +131,7 @@ func (a *asks) down(node broker.NodeID) {
 
 // asked puts another node's question to the sockets of this one. What the
 // other node says next, and its end, are heard after it returns.
-func (c *Cluster) asked(from broker.Member, local *Local, m *message) (int, error) {
+func (c *Cluster) asked(from broker.Member, node *clustered, m *message) (int, error) {
 	number, data, err := decodeNumber(m.body)
 	if err != nil {
 		return 0, err
@@ -140,7 +140,7 @@ func (c *Cluster) asked(from broker.Member, local *Local, m *message) (int, erro
 		c.answer(from, number, id, outcomeOf(ok), body)
 		c.asks.settle(from.ID, number)
 	})
-	n, err := local.ask(m.target, q)
+	n, err := node.inquire(from.Name, m.target, q)
 	c.asks.keep(from.ID, number, q)
 	c.asks.settle(from.ID, number)
 	return n, err
@@ -167,13 +167,13 @@ func (n *clustered) Ask(ctx context.Context, t Target, p *Packet) ([]Answer, err
 
 	q := newQuestion(p, func(id SocketID, body []byte, ok bool) { in.answer(self.ID, id, outcomeOf(ok), body) })
 	defer q.forget()
-	local, err := n.Local.ask(t, q)
+	local, err := n.inquire("", t, q)
 	if err != nil {
 		return nil, err
 	}
 	in.count(self, local, nil)
 
-	failed := n.put(ctx, in, number, kindAsk, packetFlags(p), t, p.Data)
+	failed := n.put(ctx, in, number, packetMessage(kindAsk, t, p))
 	answers, err := in.wait(ctx)
 	for _, node := range in.debtors(self.ID) {
 		n.cluster.forget(node, number)
@@ -184,11 +184,12 @@ func (n *clustered) Ask(ctx context.Context, t Target, p *Packet) ([]Answer, err
 	return answers, err
 }
 
-// put asks the nodes concerned, and waits until it is known how many answers
-// each of them owes.
-func (n *clustered) put(ctx context.Context, in *inquiry, number uint64, k kind, flags byte, t Target, data []byte) error {
-	body := appendNumber(make([]byte, 0, len(data)+10), number)
-	g, err := n.ask(k, flags, t, append(body, data...))
+// put asks the nodes concerned what m says, and waits until it is known how
+// many answers each of them owes.
+func (n *clustered) put(ctx context.Context, in *inquiry, number uint64, m message) error {
+	body := appendNumber(make([]byte, 0, len(m.body)+10), number)
+	m.body = append(body, m.body...)
+	g, err := n.ask(m)
 	if g == nil {
 		return err
 	}

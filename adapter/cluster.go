@@ -34,6 +34,25 @@ type Hooks struct {
 	// Malformed is called for a message of another node that could not be
 	// read and was dropped.
 	Malformed func(from broker.Member)
+
+	// Publish and Deliver follow the packets that have a Trace, and are called
+	// for no others, each before the work: what they return is called after it,
+	// and may be nil. Passage.Trace is what the packet has.
+	//
+	// Publish is of a packet that goes to the bus. Other nodes get onward as its
+	// Trace.
+	Publish func(Passage) (onward string, done func(err error))
+
+	// Deliver is of a packet that goes to sockets of this node, which took it.
+	Deliver func(Passage) (done func(sockets int))
+}
+
+// A Passage is one step of a packet's way.
+type Passage struct {
+	Namespace string
+	Target    Target
+	From      string // name of the node that sent it; empty for this one
+	Trace     string
 }
 
 // A Cluster is the rooms of many namespaces on many nodes: a Local for each
@@ -121,13 +140,10 @@ func (c *Cluster) AwaitNodes(ctx context.Context, n int) error {
 	}
 }
 
-func (c *Cluster) lookup(name string) *Local {
+func (c *Cluster) lookup(name string) *clustered {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if n := c.namespaces[name]; n != nil {
-		return n.Local
-	}
-	return nil
+	return c.namespaces[name]
 }
 
 // receive does here what another node asked all or us to do.
@@ -149,13 +165,14 @@ func (c *Cluster) receive(msg broker.Message) {
 		}
 		return
 	}
-	local := c.lookup(m.namespace)
-	if local == nil {
+	n := c.lookup(m.namespace)
+	if n == nil {
 		return
 	}
+	local := n.Local
 	switch m.kind {
 	case kindBroadcast:
-		local.deliver(m.target, m.packet(m.body))
+		n.hand(msg.From.Name, m.target, m.packet(m.body))
 	case kindJoin, kindLeave:
 		rooms, err := decodeRooms(m.body)
 		if err != nil {
@@ -192,29 +209,29 @@ func (c *Cluster) respond(msg broker.Message) ([]byte, error) {
 }
 
 func (c *Cluster) answerTo(from broker.Member, m *message) ([]byte, error) {
-	local := c.lookup(m.namespace)
+	n := c.lookup(m.namespace)
 	if m.kind == kindNextPage {
 		return c.page(from, nil, m)
-	} else if local == nil {
+	} else if n == nil {
 		return []byte{0}, nil // none of anything, and no more pages
 	}
-	var n int
+	var count int
 	var err error
 	switch m.kind {
 	case kindDeliver:
-		n, err = local.deliver(m.target, m.packet(m.body))
+		count, err = n.hand(from.Name, m.target, m.packet(m.body))
 	case kindAsk:
-		n, err = c.asked(from, local, m)
+		count, err = c.asked(from, n, m)
 	case kindAskNodes:
-		n, err = c.askedNode(from, local, m)
+		count, err = c.askedNode(from, n.Local, m)
 	case kindCount:
-		n, err = local.Count(context.Background(), m.target) // it waits for nothing
+		count, err = n.Local.Count(context.Background(), m.target) // it waits for nothing
 	case kindFetch, kindRooms:
-		return c.page(from, local, m)
+		return c.page(from, n.Local, m)
 	default:
 		err = errMalformed
 	}
-	return appendNumber(nil, uint64(n)), err
+	return appendNumber(nil, uint64(count)), err
 }
 
 func (c *Cluster) malformed(from broker.Member, err error) {
@@ -233,37 +250,39 @@ type clustered struct {
 
 var _ Watcher = (*clustered)(nil)
 
-func packetFlags(p *Packet) (flags byte) {
+// packetMessage returns the message that carries p.
+func packetMessage(k kind, t Target, p *Packet) message {
+	m := message{kind: k, target: t, trace: p.Trace, body: p.Data}
 	if p.Volatile {
-		flags |= flagVolatile
+		m.flags |= flagVolatile
 	}
 	if p.NoCompress {
-		flags |= flagNoCompress
+		m.flags |= flagNoCompress
 	}
-	return flags
+	return m
 }
 
 // packet returns the Packet that a message carries.
 func (m *message) packet(data []byte) *Packet {
-	return &Packet{Data: data, Volatile: m.flags&flagVolatile != 0, NoCompress: m.flags&flagNoCompress != 0}
+	return &Packet{Data: data, Volatile: m.flags&flagVolatile != 0, NoCompress: m.flags&flagNoCompress != 0, Trace: m.trace}
 }
 
 // Broadcast implements Adapter.
 func (n *clustered) Broadcast(t Target, p *Packet) error {
-	if _, err := n.deliver(t, p); err != nil {
+	if _, err := n.hand("", t, p); err != nil {
 		return err
 	}
-	return n.tell(kindBroadcast, packetFlags(p), t, p.Data)
+	return n.tell(packetMessage(kindBroadcast, t, p))
 }
 
 // Deliver implements Adapter.
 func (n *clustered) Deliver(t Target, p *Packet) *Receipt {
-	local, err := n.deliver(t, p)
+	local, err := n.hand("", t, p)
 	r := &Receipt{local: local, err: err}
 	if err != nil {
 		return r
 	}
-	g, err := n.ask(kindDeliver, packetFlags(p), t, p.Data)
+	g, err := n.ask(packetMessage(kindDeliver, t, p))
 	r.err = err
 	if g != nil {
 		r.wait = func(ctx context.Context) (int, error) { return sum(ctx, g) }
@@ -277,7 +296,7 @@ func (n *clustered) Count(ctx context.Context, t Target) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	g, err := n.ask(kindCount, 0, t, nil)
+	g, err := n.ask(message{kind: kindCount, target: t})
 	if g == nil {
 		return local, err
 	}
@@ -299,7 +318,7 @@ func (n *clustered) JoinAll(t Target, rooms ...Room) error {
 	if err := n.Local.JoinAll(t, rooms...); err != nil {
 		return err
 	}
-	return n.tell(kindJoin, 0, t, appendRooms(nil, rooms))
+	return n.tell(message{kind: kindJoin, target: t, body: appendRooms(nil, rooms)})
 }
 
 // LeaveAll implements Adapter.
@@ -307,7 +326,7 @@ func (n *clustered) LeaveAll(t Target, rooms ...Room) error {
 	if err := n.Local.LeaveAll(t, rooms...); err != nil {
 		return err
 	}
-	return n.tell(kindLeave, 0, t, appendRooms(nil, rooms))
+	return n.tell(message{kind: kindLeave, target: t, body: appendRooms(nil, rooms)})
 }
 
 // DisconnectAll implements Adapter.
@@ -319,7 +338,7 @@ func (n *clustered) DisconnectAll(t Target, close bool) error {
 	if close {
 		flags = flagClose
 	}
-	return n.tell(kindDisconnect, flags, t, nil)
+	return n.tell(message{kind: kindDisconnect, flags: flags, target: t})
 }
 
 // Close implements Adapter.

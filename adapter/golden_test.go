@@ -25,6 +25,7 @@ func TestGolden(t *testing.T) {
 	}{
 		{"broadcast to rooms", said(message{kind: kindBroadcast, namespace: "/chat", target: rooms, body: []byte("hello")})},
 		{"broadcast to all, volatile and not compressed", said(message{kind: kindBroadcast, flags: flagVolatile | flagNoCompress, namespace: "/", body: []byte("hello")})},
+		{"broadcast with a trace", said(message{kind: kindBroadcast, namespace: "/", target: rooms, trace: "of 3", body: []byte("hello")})},
 		{"deliver", said(message{kind: kindDeliver, namespace: "/", body: []byte("hello")})},
 		{"fetch", said(message{kind: kindFetch, namespace: "/", target: rooms, body: appendNumber(nil, 300)})},
 		{"the first page of a fetch, of two", append([]byte{1}, appendInfo(nil, &Info{ID: "AAAAAAAAsocket-nr-01", Rooms: []Room{"AAAAAAAAsocket-nr-01", "lobby"}, Data: []byte("about it")})...)},

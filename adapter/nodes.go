@@ -59,7 +59,7 @@ func (n *clustered) TellNodes(body []byte) error {
 	if n.isClosed() {
 		return ErrClosed
 	}
-	return n.tell(kindTell, 0, Target{}, body)
+	return n.tell(message{kind: kindTell, body: body})
 }
 
 // AskNodes implements Adapter.
@@ -73,7 +73,7 @@ func (n *clustered) AskNodes(ctx context.Context, body []byte) ([]NodeAnswer, er
 	number := n.cluster.asks.begin(in)
 	defer n.cluster.asks.end(number)
 
-	failed := n.put(ctx, in, number, kindAskNodes, 0, Target{}, body)
+	failed := n.put(ctx, in, number, message{kind: kindAskNodes, body: body})
 	answers, err := in.wait(ctx)
 	nodes := make([]NodeAnswer, len(answers))
 	for i, a := range answers {

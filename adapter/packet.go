@@ -37,6 +37,11 @@ type Packet struct {
 	Volatile   bool   // may be dropped for a client that is not ready to take it
 	NoCompress bool   // not worth compressing, on connections that do
 
+	// Trace says in the words of the layer above which distributed trace the
+	// packet is part of; empty for none. It comes along to other nodes, unless
+	// Hooks.Publish says otherwise, and never to clients.
+	Trace string
+
 	once   sync.Once
 	shared any
 }

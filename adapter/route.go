@@ -67,14 +67,16 @@ func (n *clustered) members(t Target) []broker.Member {
 }
 
 // tell sends a message to the nodes concerned.
-func (n *clustered) tell(k kind, flags byte, t Target, body []byte) error {
-	nodes, all := n.route(t)
+func (n *clustered) tell(m message) (err error) {
+	nodes, all := n.route(m.target)
 	if !all && len(nodes) == 0 {
 		return nil
 	}
-	m := message{kind: k, flags: flags, namespace: n.name, target: t, body: body}
-	data := m.append(make([]byte, 0, 64+len(body)))
-	var err error
+	m.namespace = n.name
+	if done := n.publishing(&m); done != nil {
+		defer func() { done(err) }()
+	}
+	data := m.append(make([]byte, 0, 64+len(m.body)))
 	if all {
 		err = n.cluster.bus.Broadcast(channel, data)
 	}
@@ -91,13 +93,16 @@ func (n *clustered) tell(k kind, flags byte, t Target, body []byte) error {
 }
 
 // ask sends a request to the nodes concerned; nil if there are none.
-func (n *clustered) ask(k kind, flags byte, t Target, body []byte) (*broker.Gather, error) {
-	nodes, all := n.route(t)
+func (n *clustered) ask(m message) (g *broker.Gather, err error) {
+	nodes, all := n.route(m.target)
 	if !all && len(nodes) == 0 {
 		return nil, nil
 	}
-	m := message{kind: k, flags: flags, namespace: n.name, target: t, body: body}
-	g, err := n.cluster.bus.Request(channel, m.append(nil), nodes...)
+	m.namespace = n.name
+	if done := n.publishing(&m); done != nil {
+		defer func() { done(err) }()
+	}
+	g, err = n.cluster.bus.Request(channel, m.append(nil), nodes...)
 	if err != nil {
 		return nil, fmt.Errorf("adapter: ask other nodes: %w", err)
 	}

@@ -29,6 +29,9 @@ import "encoding/binary"
 // ceased to listen, or of what it takes no more pages of. Answer, forget and
 // the request for the next page have no namespace, rooms or exceptions.
 //
+// With flagTraced the last of the exceptions is no room, but the Trace of the
+// packet: to a node that does not know the flag it is a room that nobody is in.
+//
 // A kind that a node does not know is refused if it asks, and else dropped;
 // a flag that it does not know has no effect.
 type kind byte
@@ -63,6 +66,7 @@ const (
 	flagVolatile = 1 << iota
 	flagClose    // of kindDisconnect: the connection too
 	flagNoCompress
+	flagTraced
 )
 
 type message struct {
@@ -70,14 +74,26 @@ type message struct {
 	flags     byte
 	namespace string
 	target    Target
+	trace     string // of a packet; flagTraced goes with it
 	body      []byte
 }
 
 func (m *message) append(b []byte) []byte {
-	b = append(b, byte(m.kind), m.flags)
+	flags, except := m.flags, len(m.target.Except)
+	if m.trace != "" {
+		flags |= flagTraced
+		except++
+	}
+	b = append(b, byte(m.kind), flags)
 	b = appendString(b, m.namespace)
 	b = appendRooms(b, m.target.Rooms)
-	b = appendRooms(b, m.target.Except)
+	b = binary.AppendUvarint(b, uint64(except))
+	for _, r := range m.target.Except {
+		b = appendString(b, r)
+	}
+	if m.trace != "" {
+		b = appendString(b, m.trace)
+	}
 	return append(b, m.body...)
 }
 
@@ -92,6 +108,17 @@ func decodeMessage(b []byte) (m message, err error) {
 	m.target.Rooms = d.rooms()
 	m.target.Except = d.rooms()
 	m.body = d.b
+	if m.flags&flagTraced != 0 {
+		last := len(m.target.Except) - 1
+		if last < 0 {
+			return m, errMalformed
+		}
+		m.flags &^= flagTraced
+		m.trace = string(m.target.Except[last])
+		if m.target.Except = m.target.Except[:last]; last == 0 {
+			m.target.Except = nil
+		}
+	}
 	if d.bad || m.kind < kindBroadcast || m.kind > kindAskNodes {
 		return m, errMalformed
 	}

@@ -12,6 +12,8 @@ func FuzzDecodeMessage(f *testing.F) {
 		{kind: kindJoin, flags: 1, namespace: "/a", target: Target{Rooms: []Room{"a", ""}, Except: []Room{"b"}}, body: appendRooms(nil, []Room{"r"})},
 	} {
 		f.Add(m.append(nil))
+		m.trace = "00-1-2-01"
+		f.Add(m.append(nil))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		m, err := decodeMessage(in)
@@ -20,7 +22,8 @@ func FuzzDecodeMessage(f *testing.F) {
 		}
 		once := m.append(nil)
 		again, err := decodeMessage(once)
-		if err != nil || !reflect.DeepEqual(again.target, m.target) || !bytes.Equal(again.body, m.body) || again.namespace != m.namespace {
+		if err != nil || !reflect.DeepEqual(again.target, m.target) || !bytes.Equal(again.body, m.body) || again.namespace != m.namespace ||
+			again.trace != m.trace || again.flags != m.flags {
 			t.Errorf("%q encodes as %q, which does not come back (%v)", in, once, err)
 		}
 		decodeRooms(m.body)
@@ -78,4 +81,25 @@ func FuzzDecodeAnswer(f *testing.F) {
 			t.Errorf("%q encodes as %q, which does not come back (%v)", in, once, err)
 		}
 	})
+}
+
+// A node that does not know of traces reads the message all the same, and
+// leaves out the members of a room that nobody is in.
+func TestTraceForOldNodes(t *testing.T) {
+	want := message{
+		kind: kindAsk, flags: flagVolatile, namespace: "/a", trace: "00-1-2-01", body: []byte("x"),
+		target: Target{Rooms: []Room{"a"}, Except: []Room{"b"}},
+	}
+	wire := want.append(nil)
+	if got, err := decodeMessage(wire); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	wire[1] &^= flagTraced // as if it were not there
+	want.target.Except, want.trace = append(want.target.Except, Room(want.trace)), ""
+	if got, err := decodeMessage(wire); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("an old node: got %+v, %v, want %+v", got, err, want)
+	}
+	if _, err := decodeMessage((&message{kind: kindBroadcast, flags: flagTraced}).append(nil)); err == nil {
+		t.Error("a trace that is not there: got no error")
+	}
 }

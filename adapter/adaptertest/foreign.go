@@ -101,7 +101,7 @@ func otherVersions(t *testing.T, r *rig) {
 	}
 
 	must(t, n[2].bus.Broadcast(channel, []byte("\xc8\x00\x01/\x00\x00later")))     // an unknown kind
-	must(t, n[2].bus.Broadcast(channel, []byte("\x01\xf8\x01/\x00\x00flagged")))   // unknown flags
+	must(t, n[2].bus.Broadcast(channel, []byte("\x01\xf0\x01/\x00\x00flagged")))   // unknown flags
 	must(t, n[2].bus.Broadcast("adapter.next", []byte("on a channel of its own"))) // unknown channel
 	r.until("a broadcast with unknown flags", func() bool {
 		return slices.Contains(n[0].socket.Take(), "flagged")

@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"cmd/carillon/internal/glob":     {},
 	"cmd/carillon/internal/limit":    {},
 	"cmd/carillon/internal/sign":     {},
+	"cmd/carillon/internal/trace":    {"transport/socketio", "adapter"},
 
 	// The load generator knows the servers by the wire alone.
 	"cmd/carillon/internal/bench": {},
@@ -99,6 +100,7 @@ var homes = map[string][]string{
 	"github.com/sony/gobreaker":     {"cmd/carillon/internal/auth"},
 	"golang.org/x/time":             {"cmd/carillon/internal/limit"},
 	"github.com/HdrHistogram":       {"cmd/carillon/internal/bench"},
+	"go.opentelemetry.io":           {"cmd/carillon/internal/trace"},
 	"github.com/rogpeppe":           {}, // for tests
 	"github.com/santhosh-tekuri":    {}, // for tests
 	"github.com/prometheus":         {"cmd/carillon/internal/metrics"},
@@ -229,6 +231,7 @@ func TestForbidden(t *testing.T) {
 		{"transport/engineio", "github.com/lxzan/gws", false},
 		{"broker/redis", "github.com/knadh/koanf/v2", false},
 		{"cmd/carillon", "github.com/lxzan/gws", false},
+		{"adapter", "go.opentelemetry.io/otel/trace", false},
 		{"broker", "github.com/google/uuid", false}, // the standard library and a compressor
 		{"broker", "github.com/klauspost/compressor", false},
 	} {

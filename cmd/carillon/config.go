@@ -18,6 +18,7 @@ type Config struct {
 	Webhooks    Webhooks    `koanf:"webhooks"`
 	Metrics     Metrics     `koanf:"metrics"`
 	Admin       Admin       `koanf:"admin"`
+	Traces      Traces      `koanf:"traces"`
 	Log         Log         `koanf:"log"`
 }
 
@@ -357,6 +358,7 @@ func defaultConfig() Config {
 		API:      defaultAPI(),
 		Webhooks: defaultWebhooks(),
 		Metrics:  Metrics{Enabled: true},
+		Traces:   defaultTraces(),
 		Log:      Log{Level: "info", Format: "auto"},
 	}
 }

@@ -26,6 +26,7 @@ func (l *loader) check(cfg Config) {
 	l.checkWebhooks(cfg.Webhooks, cfg.Presence.Mode)
 	l.checkMetrics(cfg.Metrics)
 	l.checkAdmin(cfg.Admin)
+	l.checkTraces(cfg.Traces)
 
 	atLeast(l, "server.max_queue", cfg.Server.MaxQueue, "server.max_payload", cfg.Server.MaxPayload)
 	atLeast(l, "broker.buffer", cfg.Broker.Buffer, "server.max_payload", cfg.Server.MaxPayload)

@@ -34,7 +34,7 @@ server.page.x: 1
 				"x.yaml:7: brokr: unknown key, did you mean broker?",
 				"x.yaml:8: broker.reconnect.retry: unknown key, expected one of base, max, retries, then",
 				"x.yaml:9: Log: unknown key, did you mean log?",
-				"x.yaml:10: server.page.x: unknown key, expected one of server, auth, permissions, limits, broker, presence, api, webhooks, metrics, admin, log",
+				"x.yaml:10: server.page.x: unknown key, expected one of server, auth, permissions, limits, broker, presence, api, webhooks, metrics, admin, traces, log",
 			},
 		},
 		{
@@ -262,7 +262,7 @@ metrics: {listen: 9090}
 func TestMissingFile(t *testing.T) {
 	t.Chdir(t.TempDir())
 	_, err := loadConfig("nope.yaml", []string{"CARILLON_X=1"}, nil)
-	want := "nope.yaml: no such file or directory\nenvironment variable CARILLON_X: x: unknown key, expected one of server, auth, permissions, limits, broker, presence, api, webhooks, metrics, admin, log"
+	want := "nope.yaml: no such file or directory\nenvironment variable CARILLON_X: x: unknown key, expected one of server, auth, permissions, limits, broker, presence, api, webhooks, metrics, admin, traces, log"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

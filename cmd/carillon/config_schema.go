@@ -71,6 +71,8 @@ func (f field) jsonSchema(description string) map[string]any {
 		s["type"], s["pattern"], s["minimum"] = []string{"integer", "string"}, sizePattern, 0
 	case int, int64:
 		s["type"] = "integer"
+	case float64:
+		s["type"] = "number"
 	case bool:
 		s["type"] = "boolean"
 	case []string:

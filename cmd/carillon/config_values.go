@@ -36,6 +36,13 @@ func (f field) parse(v any, text bool) (any, error) {
 		if n, ok := v.(int); ok {
 			return int64(n), nil
 		}
+	case float64:
+		switch v := v.(type) {
+		case int:
+			return float64(v), nil
+		case float64:
+			return v, nil
+		}
 	case []string:
 		if list, ok := texts(v); ok {
 			return list, nil
@@ -58,6 +65,10 @@ func (f field) fromText(s string) any {
 	switch f.initial.(type) {
 	case int, int64:
 		if n, err := strconv.Atoi(s); err == nil {
+			return n
+		}
+	case float64:
+		if n, err := strconv.ParseFloat(s, 64); err == nil {
 			return n
 		}
 	case bool:
@@ -96,6 +107,8 @@ func (f field) wants() string {
 		return "a list of texts"
 	case int, int64:
 		return "a whole number"
+	case float64:
+		return "a number"
 	case bool:
 		return "true or false"
 	}

@@ -63,11 +63,17 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	users.Hooks = measured.Presence()
 	tracker := presence.New(bus, users)
 	defer func() { err = errors.Join(err, tracker.Close()) }()
+	traces, err := openTraces(ctx, cfg.Traces, bus.Self().Name, logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer traces.abandon()
 	// Without Locate: a socket is in its user's room before all nodes know of its
 	// device, and would miss what they send to the user meanwhile.
-	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger, Hooks: measured.Adapter()})
+	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger, Hooks: traces.hooks(measured.Adapter())})
 	opts := socketOptions(cfg.Server, cluster, logger)
 	opts.Hooks, opts.Engine.Hooks = meter.Sockets(measured.Sockets()), measured.Engine()
+	traces.follow(&opts)
 	gate.guard(&opts.Engine)
 	io := socketio.New(opts)
 	announcing, closeRooms := announceOptions(cfg, bus, logger)
@@ -115,7 +121,11 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
-	return errors.Join(err, io.Shutdown(bounded), doors.shutdown(bounded), doors.close())
+	draining, cancel := traces.spare(bounded)
+	defer cancel()
+	err = errors.Join(err, io.Shutdown(draining), doors.shutdown(draining), doors.close())
+	traces.close(bounded)
+	return err
 }
 
 // An openDriver connects to the broker that is configured.

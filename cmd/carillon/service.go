@@ -153,7 +153,7 @@ type messageAnswer struct {
 
 // message sends to all devices of a user. The count of devices may take a
 // round trip to the other instances; the socket's next event does not wait.
-func (s *service) message(_ context.Context, socket *socketio.Socket, e *socketio.Event) error {
+func (s *service) message(ctx context.Context, socket *socketio.Socket, e *socketio.Event) error {
 	var m incoming
 	if err := e.Bind(&m); err != nil {
 		return err
@@ -163,7 +163,7 @@ func (s *service) message(_ context.Context, socket *socketio.Socket, e *socketi
 	}
 	m.Room = ""
 	out := newOutgoing(socket, m)
-	to := socket.Namespace().To(userRoom(m.To))
+	to := socket.Namespace().To(userRoom(m.To)).Context(ctx)
 	if !e.WantsAck() {
 		return public(to.Emit("message", out))
 	}
@@ -226,7 +226,7 @@ func (s *service) leaveRoom(_ context.Context, socket *socketio.Socket, name str
 
 // roomMessage sends to all members of a room that the sender is in, the
 // sender included, so that all of them see the same conversation.
-func (s *service) roomMessage(_ context.Context, socket *socketio.Socket, m incoming) (any, error) {
+func (s *service) roomMessage(ctx context.Context, socket *socketio.Socket, m incoming) (any, error) {
 	if err := checkName("room", m.Room); err != nil {
 		return nil, err
 	}
@@ -234,7 +234,7 @@ func (s *service) roomMessage(_ context.Context, socket *socketio.Socket, m inco
 		return nil, socketio.Errorf("not_in_room", "join the room %q first", m.Room)
 	}
 	out := newOutgoing(socket, m)
-	if err := socket.Namespace().To(namedRoom(m.Room)).Emit("room:message", out); err != nil {
+	if err := socket.Namespace().To(namedRoom(m.Room)).Context(ctx).Emit("room:message", out); err != nil {
 		return nil, public(err)
 	}
 	return struct {

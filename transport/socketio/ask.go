@@ -24,7 +24,14 @@ func (e Emitter) EmitWithAck(ctx context.Context, event string, args ...any) ([]
 	if err != nil {
 		return nil, err
 	}
+	if e.trace == "" {
+		e = e.Context(ctx)
+	}
+	done := e.tracing(p, event)
 	answers, err := e.namespace.adapter.Ask(ctx, e.target, p)
+	if done != nil {
+		done(err)
+	}
 	all := make([]Args, 0, len(answers))
 	for _, a := range answers {
 		args, ok := e.namespace.decodeAnswer(a.Body)

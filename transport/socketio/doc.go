@@ -120,6 +120,9 @@
 // A service that only publishes makes a Server, too, and mounts it nowhere; it
 // waits for adapter.Cluster.AwaitNodes before it emits.
 //
+// A [Tracer] makes a client's event and what follows from it, on all nodes, one
+// distributed trace, where handlers emit by [Emitter.Context].
+//
 // Long-polling clients need a balancer that sends all requests of one session
 // to the same node.
 package socketio

@@ -15,6 +15,7 @@ type Emitter struct {
 	target     adapter.Target
 	volatile   bool
 	noCompress bool
+	trace      string // that the events are part of, in the Tracer's words
 }
 
 // To adds the members of rooms to the sockets chosen; without any To all are.
@@ -53,6 +54,16 @@ func (e Emitter) Compress(on bool) Emitter {
 	return e
 }
 
+// Context makes the events part of the distributed trace that ctx is part of,
+// such as that of a Handler's event, if the Server has a Tracer; else it has no
+// effect. It takes neither deadline nor cancellation from ctx.
+func (e Emitter) Context(ctx context.Context) Emitter {
+	if tracer := e.namespace.server.opts.Tracer; tracer != nil {
+		e.trace = tracer.Inject(ctx)
+	}
+	return e
+}
+
 func appendRooms(to []adapter.Room, rooms []string) []adapter.Room {
 	to = slices.Grow(slices.Clip(to), len(rooms))
 	for _, r := range rooms {
@@ -69,7 +80,12 @@ func (e Emitter) Emit(event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	return e.namespace.adapter.Broadcast(e.target, p)
+	done := e.tracing(p, event)
+	err = e.namespace.adapter.Broadcast(e.target, p)
+	if done != nil {
+		done(err)
+	}
+	return err
 }
 
 // Deliver is Emit with a receipt, which tells how many sockets the event was
@@ -79,7 +95,12 @@ func (e Emitter) Deliver(event string, args ...any) (*adapter.Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.namespace.adapter.Deliver(e.target, p), nil
+	done := e.tracing(p, event)
+	r := e.namespace.adapter.Deliver(e.target, p)
+	if done != nil {
+		done(nil) // what became of it, the Receipt tells
+	}
+	return r, nil
 }
 
 func (e Emitter) packet(event string, args []any) (*adapter.Packet, error) {

@@ -52,25 +52,39 @@ func (s *Socket) receive(e *Event) {
 // handle shows an event to all that want to see it, and f, if there is one,
 // last.
 func (s *Socket) handle(h *handlers, f Handler, e *Event) {
+	tracer := s.namespace.server.opts.Tracer
+	if tracer == nil || f == nil {
+		s.show(s.ctx, h, f, e)
+		return
+	}
+	ctx, done := tracer.Receive(s.ctx, s, e.Name)
+	done(s.show(ctx, h, f, e))
+}
+
+// show is handle with the ctx that all get. It returns why f failed, or did not
+// get the event.
+func (s *Socket) show(ctx context.Context, h *handlers, f Handler, e *Event) error {
 	for _, f := range h.anyIn {
-		s.protect("incoming listener", func() error { f(s.ctx, s, e); return nil })
+		s.protect("incoming listener", func() error { f(ctx, s, e); return nil })
 	}
 	for _, use := range h.useEvent {
-		if err := s.protect("event middleware", func() error { return use(s.ctx, s, e) }); err != nil {
+		if err := s.protect("event middleware", func() error { return use(ctx, s, e) }); err != nil {
 			if refused := s.namespace.hooks().EventRefused; refused != nil {
 				refused(s.namespace.name, e.Name, err)
 			}
 			e.Fail(err)
-			return
+			return err
 		}
 	}
 	if f == nil {
-		return
+		return nil
 	}
-	switch err := s.protect("event handler", func() error { return f(s.ctx, s, e) }); {
+	err := s.protect("event handler", func() error { return f(ctx, s, e) })
+	switch {
 	case err != nil:
 		e.Fail(err)
 	case !e.deferred:
 		e.Ack()
 	}
+	return err
 }

@@ -116,6 +116,10 @@ func (n *Namespace) Except(rooms ...string) Emitter { return n.all().Except(room
 // Local returns an Emitter to the sockets of this node.
 func (n *Namespace) Local() Emitter { return n.all().Local() }
 
+// Context returns an Emitter whose events are part of a trace; see
+// Emitter.Context.
+func (n *Namespace) Context(ctx context.Context) Emitter { return n.all().Context(ctx) }
+
 // Volatile returns an Emitter whose events may be lost; see Emitter.Volatile.
 func (n *Namespace) Volatile() Emitter { return n.all().Volatile() }
 

@@ -57,6 +57,8 @@ type Options struct {
 	Logger *slog.Logger
 
 	Hooks Hooks // observe; a nil field is skipped
+
+	Tracer Tracer // follows events through distributed traces. Default: none.
 }
 
 // A Server is a Socket.IO server for any net/http mux: mount it at

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +30,14 @@ const patience = 10 * time.Second
 // connection is cut at the end of the test.
 func Dial(t testing.TB, url string) *Client {
 	t.Helper()
-	conn, _, err := websocket.Dial(t.Context(), url+"/socket.io/?EIO=4&transport=websocket", nil)
+	return DialWith(t, url, nil)
+}
+
+// DialWith is Dial with headers in the request.
+func DialWith(t testing.TB, url string, header http.Header) *Client {
+	t.Helper()
+	conn, _, err := websocket.Dial(t.Context(), url+"/socket.io/?EIO=4&transport=websocket",
+		&websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
 		t.Fatal(err)
 	}
