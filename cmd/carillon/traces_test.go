@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/transport/socketio"
 )
 
@@ -30,7 +31,7 @@ func TestTracesOff(t *testing.T) {
 			}
 			var opts socketio.Options
 			traces.follow(&opts)
-			if hooks := traces.hooks(); opts.Tracer != nil || hooks.Publish != nil || hooks.Deliver != nil {
+			if hooks := traces.hooks(adapter.Hooks{}); opts.Tracer != nil || hooks.Publish != nil || hooks.Deliver != nil {
 				t.Errorf("got %v, %v, want nothing to follow events", opts.Tracer, hooks)
 			}
 			if n := telemetryGoroutines(); n != 0 {
