@@ -14,6 +14,7 @@ type Config struct {
 	Limits      Limits      `koanf:"limits"`
 	Broker      Broker      `koanf:"broker"`
 	Presence    Presence    `koanf:"presence"`
+	Recovery    Recovery    `koanf:"recovery"`
 	Admin       Admin       `koanf:"admin"`
 	Log         Log         `koanf:"log"`
 }
@@ -348,6 +349,7 @@ func defaultConfig() Config {
 			},
 		},
 		Presence: defaultPresence(),
+		Recovery: defaultRecovery(),
 		Log:      Log{Level: "info", Format: "auto"},
 	}
 }

@@ -22,6 +22,7 @@ func (l *loader) check(cfg Config) {
 	l.checkLimits(cfg.Limits)
 	l.checkBroker(cfg.Broker)
 	l.checkPresence(cfg.Presence)
+	l.checkRecovery(cfg.Recovery)
 	l.checkAdmin(cfg.Admin)
 
 	atLeast(l, "server.max_queue", cfg.Server.MaxQueue, "server.max_payload", cfg.Server.MaxPayload)

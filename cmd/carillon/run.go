@@ -68,6 +68,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	cluster := adapter.NewCluster(bus, adapter.Options{Logger: logger})
 	opts := socketOptions(cfg.Server, cluster, logger)
 	gate.guard(&opts.Engine)
+	opts.Recovery = cfg.Recovery.options()
 	io := socketio.New(opts)
 	announcing, closeRooms := announceOptions(cfg, bus, logger)
 	defer func() { err = errors.Join(err, closeRooms()) }()
@@ -207,8 +208,12 @@ func socketOptions(cfg Server, cluster *adapter.Cluster, logger *slog.Logger) so
 	return opts
 }
 
+// adminNamespace is where Socket.IO's Admin UI connects to.
+const adminNamespace = "/admin"
+
 func adminOptions(cfg Admin, node string, logger *slog.Logger) admin.Options {
 	return admin.Options{
+		Namespace:    adminNamespace,
 		Username:     cfg.Username,
 		PasswordHash: cfg.PasswordHash,
 		ReadOnly:     cfg.ReadOnly,
