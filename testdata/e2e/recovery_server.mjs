@@ -23,7 +23,8 @@ await check('what was said meanwhile is heard, once', async () => {
   await delay(100); // for what should not come
   assert.equal(alice.socket.recovered, true);
   assert.equal(alice.socket.id, id);
-  assert.equal(alice.count('message') + alice.count('room:message') + alice.count('session'), 0);
+  assert.equal(alice.count('message') + alice.count('room:message'), 0);
+  assert.equal(alice.take('session')[0].id, id);
 });
 
 await check('it is in its room, and a user, still', async () => {

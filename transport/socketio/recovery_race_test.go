@@ -36,6 +36,7 @@ func TestRecoveryCutAmidReplay(t *testing.T) {
 func TestRecoveryFence(t *testing.T) {
 	var mu sync.Mutex
 	var told []string
+	began := make(chan struct{})
 	l := open(t, nil, func(io *socketio.Server) {
 		say := func(s string) {
 			mu.Lock()
@@ -45,6 +46,7 @@ func TestRecoveryFence(t *testing.T) {
 		n := io.Of("/")
 		n.OnConnect(func(context.Context, *socketio.Socket) { say("connect") })
 		socketio.On(n, "slow", func(ctx context.Context, _ *socketio.Socket, _ any) error {
+			close(began)
 			<-ctx.Done()
 			say("handler")
 			return nil
@@ -54,6 +56,7 @@ func TestRecoveryFence(t *testing.T) {
 	g := arrive(t, l.url, "")
 	first := <-l.sockets
 	g.Send(`42["slow"]`)
+	<-began
 	old := *g
 	l.Of("/").Emit("lost", 1)
 	g.wantRecovered(true, `["lost",1]`)
