@@ -20,17 +20,23 @@ import (
 )
 
 // overBrokers calls f with the environment of instances that are joined by each
-// broker.
+// broker, for all of them at a time: f waits for graces, most of the time.
 func overBrokers(t *testing.T, f func(t *testing.T, environ []string)) {
-	t.Run("redis", func(t *testing.T) { f(t, []string{"CARILLON_BROKER__DRIVER=redis", "REDIS_URL=" + testRedis(t)}) })
-	t.Run("rabbitmq", func(t *testing.T) {
-		f(t, []string{"CARILLON_BROKER__DRIVER=rabbitmq", "RABBITMQ_URL=" + brokertest.Env(t, "CARILLON_TEST_RABBITMQ")})
-	})
-	t.Run("kafka", func(t *testing.T) {
-		f(t, []string{
-			"CARILLON_BROKER__DRIVER=kafka", "KAFKA_BROKERS=" + brokertest.Env(t, "CARILLON_TEST_KAFKA"),
-			"CARILLON_BROKER__KAFKA__TOPIC=carillon-e2e", "CARILLON_BROKER__KAFKA__RETENTION=1m",
+	run := func(name string, environ func(t *testing.T) []string) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(t, append(environ(t), "CARILLON_BROKER__DRIVER="+name))
 		})
+	}
+	run("redis", func(t *testing.T) []string { return []string{"REDIS_URL=" + testRedis(t)} })
+	run("rabbitmq", func(t *testing.T) []string {
+		return []string{"RABBITMQ_URL=" + brokertest.Env(t, "CARILLON_TEST_RABBITMQ")}
+	})
+	run("kafka", func(t *testing.T) []string {
+		return []string{
+			"KAFKA_BROKERS=" + brokertest.Env(t, "CARILLON_TEST_KAFKA"),
+			"CARILLON_BROKER__KAFKA__TOPIC=carillon-e2e", "CARILLON_BROKER__KAFKA__RETENTION=1m",
+		}
 	})
 }
 
@@ -51,9 +57,9 @@ func TestPresence(t *testing.T) {
 	overBrokers(t, func(t *testing.T, environ []string) {
 		can := asks{}
 		args := make([]string, 0, 4)
-		if environ[0] == "CARILLON_BROKER__DRIVER=redis" { // of the test's own, to be restarted
+		if strings.HasPrefix(environ[0], "REDIS_URL=") { // of the test's own, to be restarted
 			r := newRedis(t)
-			environ[1] = "REDIS_URL=" + r.url()
+			environ[0] = "REDIS_URL=" + r.url()
 			can["restart broker"] = func(t *testing.T) { r.kill(t); r.start(t) }
 		}
 		for i, instance := range startThree(t, environ) {
@@ -74,6 +80,7 @@ func TestPresence(t *testing.T) {
 func TestPresenceWhileBrokerRestarts(t *testing.T) {
 	for _, name := range []string{"rabbitmq", "kafka"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			brokertest.Env(t, "CARILLON_TEST_"+strings.ToUpper(name)) // so that it is skipped where the broker is not wanted
 			b := &ownBroker{name: name, dir: filepath.Join(t.TempDir(), "brokers")}
 			addr := b.start(t)

@@ -89,7 +89,7 @@ await check('a crashed instance takes its users with it, and nobody else', async
 });
 
 const dan = await open(c, 'dan');
-await alice.sees({ dan: 1 });
+for (const client of [alice, bob, dan]) await client.next('presence:online', (m) => m.user === 'dan');
 
 await check('an instance that hangs leaves no ghost', async () => {
   quiet(alice, dan);
