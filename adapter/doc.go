@@ -99,6 +99,16 @@
 // socket must not block in Deliver: it queues, or drops, or disconnects. A
 // socket takes about 125 bytes here, and 25 more for each room that it is in.
 //
+// # Logs
+//
+// An Adapter that is a [Recorder] can keep a [Log] of what it delivers on this
+// node, within the bounds of a [Journal], for sockets whose clients are away for
+// a moment: Park makes a socket one that nobody counts or finds, but who is in
+// its rooms still, and Missed tells what it was sent since a [Position]. Each
+// packet then costs about a microsecond more, and two allocations, and those of
+// one namespace are delivered one after the other. Package transport/socketio
+// does so where its Options say Recovery.
+//
 // # Versions and mishaps
 //
 // A node refuses a request that it does not understand, and so is named by who

@@ -15,6 +15,7 @@ type Local struct {
 	life   context.Context // ends in Close
 	end    context.CancelFunc
 	nodes  atomic.Pointer[NodeHandler]
+	log    atomic.Pointer[Log] // nil unless Record was called
 
 	mu      sync.RWMutex // guards all below
 	closed  bool
@@ -32,12 +33,14 @@ type member struct {
 	id     SocketID
 	all    int // index in Local.all
 	in     places
+	away   bool // see Log.Park
 }
 
 // room keeps its members dense, so that a broadcast walks a slice.
 type room struct {
 	name    Room
 	members []*member
+	away    int // how many of them are; see Log.Park
 }
 
 // NewLocal returns an empty Local.
@@ -81,7 +84,7 @@ func (l *Local) Add(s Socket, rooms ...Room) {
 		l.note(roomCreated, own, "")
 	}
 	l.note(roomJoined, own, id)
-	l.join(m, rooms)
+	l.join(m, rooms, nil)
 }
 
 // Remove implements Adapter.
@@ -98,7 +101,7 @@ func (l *Local) remove(id SocketID) {
 		return
 	}
 	m.in.each(func(r *room) bool {
-		l.leave(m, r)
+		l.leave(m, r, nil)
 		return true
 	})
 	last := l.all[len(l.all)-1]
@@ -126,15 +129,17 @@ func (l *Local) Join(id SocketID, rooms ...Room) {
 }
 
 func (l *Local) joinBatch(id SocketID, rooms []Room) {
+	g := l.sequence()
 	l.mu.Lock()
 	defer l.unlock()
+	defer g.proceed() // before the watchers are told
 	if m := l.sockets[id]; m != nil {
-		l.join(m, rooms)
+		l.join(m, rooms, g)
 	}
 }
 
-// join needs mu.
-func (l *Local) join(m *member, rooms []Room) {
+// join needs mu. g, unless nil, keeps what changes.
+func (l *Local) join(m *member, rooms []Room, g *Log) {
 	for _, name := range rooms {
 		if name == Room(m.id) {
 			continue // its own room is not stored
@@ -150,7 +155,11 @@ func (l *Local) join(m *member, rooms []Room) {
 		if _, in := m.in.find(r); !in {
 			m.in.put(r, len(r.members))
 			r.members = append(r.members, m)
+			if m.away {
+				r.away++
+			}
 			l.note(roomJoined, name, m.id)
+			g.changed(m.id, name, true)
 		}
 	}
 }
@@ -165,21 +174,23 @@ func (l *Local) Leave(id SocketID, rooms ...Room) {
 }
 
 func (l *Local) leaveBatch(id SocketID, rooms []Room) {
+	g := l.sequence()
 	l.mu.Lock()
 	defer l.unlock()
+	defer g.proceed() // before the watchers are told
 	m := l.sockets[id]
 	if m == nil {
 		return
 	}
 	for _, name := range rooms {
 		if r := l.rooms[name]; r != nil {
-			l.leave(m, r)
+			l.leave(m, r, g)
 		}
 	}
 }
 
-// leave needs mu.
-func (l *Local) leave(m *member, r *room) {
+// leave needs mu. g, unless nil, keeps what changes.
+func (l *Local) leave(m *member, r *room, g *Log) {
 	i, in := m.in.find(r)
 	if !in {
 		return
@@ -191,7 +202,11 @@ func (l *Local) leave(m *member, r *room) {
 	r.members[n] = nil
 	r.members = r.members[:n]
 	m.in.drop(r)
+	if m.away {
+		r.away--
+	}
 	l.note(roomLeft, r.name, m.id)
+	g.changed(m.id, r.name, false)
 	if n == 0 {
 		delete(l.rooms, r.name)
 		if l.sockets[SocketID(r.name)] == nil {
@@ -239,6 +254,9 @@ func (l *Local) deliver(t Target, p *Packet) (int, error) {
 	if l.isClosed() {
 		return 0, ErrClosed
 	}
+	if g := l.log.Load(); g != nil {
+		return g.deliver(t, p), nil
+	}
 	n := 0
 	l.each(t, func(m *member) {
 		if m.socket.Deliver(p) {
@@ -267,8 +285,19 @@ func (l *Local) Count(_ context.Context, t Target) (int, error) {
 	if l.isClosed() {
 		return 0, ErrClosed
 	}
+	buf := selections.Get().(*[]*member)
+	l.mu.RLock()
+	selected := l.selected(t, (*buf)[:0])
 	n := 0
-	l.each(t, func(*member) { n++ })
+	for _, m := range selected {
+		if !m.away {
+			n++
+		}
+	}
+	l.mu.RUnlock()
+	clear(selected)
+	*buf = selected
+	selections.Put(buf)
 	return n, nil
 }
 
@@ -301,6 +330,9 @@ func (l *Local) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
+	if g := l.log.Load(); g != nil {
+		g.close()
+	}
 	clear(l.sockets)
 	clear(l.rooms)
 	l.all = nil

@@ -19,7 +19,8 @@ type Socket interface {
 	ID() SocketID
 
 	// Deliver hands p to the client and reports whether it did: not if p is
-	// volatile and the client busy, nor once the client is gone.
+	// volatile and the client busy, nor once the client is gone. Where a Log is
+	// kept, p has its form already, so that what Shared is given is not called.
 	Deliver(p *Packet) bool
 
 	// Disconnect ends the socket, and with close the client's connection too.
@@ -42,13 +43,18 @@ type Packet struct {
 	// Hooks.Publish says otherwise, and never to clients.
 	Trace string
 
+	at     Position
 	once   sync.Once
 	shared any
 }
 
+// Position returns where the packet stands in the Log that keeps it, as a
+// Socket sees it whose Adapter records; else 0, as of a volatile packet.
+func (p *Packet) Position() Position { return p.at }
+
 // Shared returns what build made of Data, at the first call on this node: the
 // form in which the layer above writes the packet to its clients, made once
-// and shared by all of them. A Packet is either delivered or asked, on all
+// and shared by all of them. Where a Log is kept, it has done so. A Packet is either delivered or asked, on all
 // nodes, so that Deliver and Ask of a Socket may have a build of their own.
 func (p *Packet) Shared(build func(data []byte) any) any {
 	p.once.Do(func() { p.shared = build(p.Data) })

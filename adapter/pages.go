@@ -206,10 +206,10 @@ func (l *Local) infoPages(t Target) pager {
 	})
 }
 
-// info describes a member, if it is still here.
+// info describes a member, if it is still here and not away.
 func (l *Local) info(m *member) (i Info, here bool) {
 	l.mu.RLock()
-	here = l.sockets[m.id] == m
+	here = l.sockets[m.id] == m && !m.away
 	if here {
 		i = Info{ID: m.id, Rooms: m.rooms()}
 	}

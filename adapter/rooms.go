@@ -19,11 +19,9 @@ func (l *Local) roomSizes() []roomSize {
 	defer l.mu.RUnlock()
 	sizes := make([]roomSize, 0, len(l.rooms))
 	for name, r := range l.rooms {
-		n := len(r.members)
-		if l.sockets[SocketID(name)] != nil {
-			n++
+		if n := l.present(r); n > 0 {
+			sizes = append(sizes, roomSize{name, n})
 		}
-		sizes = append(sizes, roomSize{name, n})
 	}
 	return sizes
 }

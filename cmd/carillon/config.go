@@ -14,6 +14,7 @@ type Config struct {
 	Limits      Limits      `koanf:"limits"`
 	Broker      Broker      `koanf:"broker"`
 	Presence    Presence    `koanf:"presence"`
+	Recovery    Recovery    `koanf:"recovery"`
 	API         API         `koanf:"api"`
 	Webhooks    Webhooks    `koanf:"webhooks"`
 	Metrics     Metrics     `koanf:"metrics"`
@@ -359,6 +360,7 @@ func defaultConfig() Config {
 		Webhooks: defaultWebhooks(),
 		Metrics:  Metrics{Enabled: true},
 		Traces:   defaultTraces(),
+		Recovery: defaultRecovery(),
 		Log:      Log{Level: "info", Format: "auto"},
 	}
 }

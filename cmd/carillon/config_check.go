@@ -25,6 +25,7 @@ func (l *loader) check(cfg Config) {
 	l.checkAPI(cfg.API)
 	l.checkWebhooks(cfg.Webhooks, cfg.Presence.Mode)
 	l.checkMetrics(cfg.Metrics)
+	l.checkRecovery(cfg.Recovery)
 	l.checkAdmin(cfg.Admin)
 	l.checkTraces(cfg.Traces)
 

@@ -34,7 +34,7 @@ server.page.x: 1
 				"x.yaml:7: brokr: unknown key, did you mean broker?",
 				"x.yaml:8: broker.reconnect.retry: unknown key, expected one of base, max, retries, then",
 				"x.yaml:9: Log: unknown key, did you mean log?",
-				"x.yaml:10: server.page.x: unknown key, expected one of server, auth, permissions, limits, broker, presence, api, webhooks, metrics, admin, traces, log",
+				"x.yaml:10: server.page.x: unknown key, expected one of server, auth, permissions, limits, broker, presence, recovery, api, webhooks, metrics, admin, traces, log",
 			},
 		},
 		{
@@ -189,6 +189,19 @@ broker:
 			},
 		},
 		{
+			name: "recovery", file: `
+recovery:
+  window: 10ms
+  max_bytes: 100KB
+  max_parked: 0
+`,
+			want: []string{
+				`x.yaml:3: recovery.window: expected a duration of at least 1s, got "10ms"`,
+				"x.yaml:4: recovery.max_bytes: expected a size of at least 1MiB, got 100KB",
+				"x.yaml:5: recovery.max_parked: expected 1 or more, got 0",
+			},
+		},
+		{
 			name: "a refused value contradicts nothing", file: "server: {max_payload: 2MB, max_queue: big}",
 			want: []string{`x.yaml:1: server.max_queue: expected a size such as "1MiB" or a number of bytes, got "big"`},
 		},
@@ -262,7 +275,7 @@ metrics: {listen: 9090}
 func TestMissingFile(t *testing.T) {
 	t.Chdir(t.TempDir())
 	_, err := loadConfig("nope.yaml", []string{"CARILLON_X=1"}, nil)
-	want := "nope.yaml: no such file or directory\nenvironment variable CARILLON_X: x: unknown key, expected one of server, auth, permissions, limits, broker, presence, api, webhooks, metrics, admin, traces, log"
+	want := "nope.yaml: no such file or directory\nenvironment variable CARILLON_X: x: unknown key, expected one of server, auth, permissions, limits, broker, presence, recovery, api, webhooks, metrics, admin, traces, log"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

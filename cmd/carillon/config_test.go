@@ -269,6 +269,7 @@ func TestEveryKeyByEnvironment(t *testing.T) {
 		"broker.redis.mode": "sentinel", "broker.redis.addrs": "b:1,c:2", "broker.redis.sentinel.master": "m",
 		"broker.redis.sentinel.user": "u", "broker.redis.sentinel.password": "p", "broker.redis.tls.ca_file": "ca.pem",
 		"broker.redis.tls.cert_file": "cert.pem", "broker.redis.tls.key_file": "key.pem",
+		"recovery.enabled": "false", "recovery.window": "3m", "recovery.max_bytes": "1GiB", "recovery.max_parked": "7",
 		"admin.enabled": "true", "admin.username": "a", "admin.password_hash": hash,
 		"admin.read_only": "true", "admin.development": "true",
 		"broker.redis.max_len": "5", "broker.rabbitmq.url": "amqps://h:1/v", "broker.rabbitmq.password": "q",

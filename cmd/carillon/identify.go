@@ -44,6 +44,11 @@ func (s *service) identify(ctx context.Context, socket *socketio.Socket) error {
 	if err != nil {
 		return publicAuth(err)
 	}
+	if socket.Recovered() {
+		if id, err = deviceOf(socket).again(id); err != nil {
+			return err
+		}
+	}
 	share, err := s.gate.limits.Enter(id.User)
 	if err != nil {
 		return publicLimit(err)
@@ -54,7 +59,25 @@ func (s *service) identify(ctx context.Context, socket *socketio.Socket) error {
 		identity: id, share: share, lease: newLease(s.gate, socket), noticed: new(atomic.Int64),
 	})
 	socket.Join(userRoom(id.User))
+	if socket.Recovered() {
+		s.evict(socket, id)
+	}
 	return nil
+}
+
+// again returns the identity of a client that is recovered, given the one that
+// it has shown now: it has to be of the same user.
+func (d device) again(id auth.Identity) (auth.Identity, error) {
+	if id.Anonymous && d.identity.Anonymous {
+		id.User = d.User
+	}
+	if id.User != d.User {
+		return id, socketio.Errorf(auth.Forbidden, "the session is another user's")
+	}
+	if id.Device == "" {
+		id.Device = d.Name
+	}
+	return id, nil
 }
 
 // request is what a client shows when it enters a namespace.

@@ -75,6 +75,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	opts.Hooks, opts.Engine.Hooks = meter.Sockets(measured.Sockets()), measured.Engine()
 	traces.follow(&opts)
 	gate.guard(&opts.Engine)
+	opts.Recovery = cfg.Recovery.options()
 	io := socketio.New(opts)
 	announcing, closeRooms := announceOptions(cfg, bus, logger)
 	announcing.Hooks = measured.Announced()
@@ -228,8 +229,12 @@ func socketOptions(cfg Server, cluster *adapter.Cluster, logger *slog.Logger) so
 	return opts
 }
 
+// adminNamespace is where Socket.IO's Admin UI connects to.
+const adminNamespace = "/admin"
+
 func adminOptions(cfg Admin, node string, logger *slog.Logger) admin.Options {
 	return admin.Options{
+		Namespace:    adminNamespace,
 		Username:     cfg.Username,
 		PasswordHash: cfg.PasswordHash,
 		ReadOnly:     cfg.ReadOnly,

@@ -76,7 +76,7 @@ func TestQuestionsOfParsers(t *testing.T) {
 			if event != "event" || len(args) != 21 {
 				t.Fatalf("got %q with %d arguments", event, len(args))
 			}
-			if k := n.decode(o.encoded); k == nil || k.ID != 41 || k.Namespace != "/a[1" {
+			if k := n.decode(o.frames.Parts()); k == nil || k.ID != 41 || k.Namespace != "/a[1" {
 				t.Errorf("got %+v", k)
 			}
 			answer, ok := n.decodeAnswer(n.encodeAnswer(args))

@@ -184,6 +184,10 @@ func (c *client) connect(name string, auth Raw) error {
 	if old != nil && old.state.Load() != disconnected {
 		return fmt.Errorf("%w: second CONNECT", errState)
 	}
+	var t ticket
+	if c.server.recovery != nil && !c.v3 {
+		t, auth = takeTicket(auth)
+	}
 	handshake := newHandshake(c.session.Handshake(), auth)
 	namespace, err := c.server.enter(c.ctx, name, handshake)
 	if err != nil {
@@ -193,7 +197,7 @@ func (c *client) connect(name string, auth Raw) error {
 		c.refuse(name, connectError{Message: "Invalid namespace"})
 		return nil
 	}
-	s := newSocket(c, namespace, handshake)
+	s := c.seated(namespace, handshake, t)
 	c.mu.Lock()
 	closed = c.closed
 	if !closed {
@@ -246,8 +250,9 @@ func (c *client) Closed(reason engineio.Reason, _ error) {
 			why = ReasonShutdown
 		}
 	}
+	keep := c.server.keeps(why)
 	for _, s := range c.close() {
-		s.end(why)
+		s.finish(why, keep)
 	}
 }
 

@@ -94,10 +94,42 @@
 // # Guarantees
 //
 // An event is delivered at most once. It is lost if the connection ends before
-// the client has it, or if it is volatile and the client is busy. A client
+// the client has it, unless the client is recovered, or if it is volatile and the
+// client is busy. A client
 // that does not take what is sent to it is cut, not waited for, at a bound of
 // queued bytes: one slow client holds up no other, and nothing is dropped in
 // silence.
+//
+// # Recovery
+//
+// With Options.Recovery, a client that loses its connection and is back within a
+// while (two minutes, by default) goes on where it was: its socket has the same
+// id, rooms and data, and the client gets what it missed, each event once and in
+// order, as if the connection had been slow. Its handlers see the end of one
+// Socket, by OnDisconnect, and then the beginning of another, by OnConnect,
+// which says so:
+//
+//	chat.OnConnect(func(ctx context.Context, s *socketio.Socket) {
+//		if !s.Recovered() {
+//			s.Join("lobby") // else it is there
+//		}
+//	})
+//
+// In between the socket is a member of its rooms still: what is emitted to it,
+// who makes it join or leave, and who puts it out, reaches it. Only those who
+// count, fetch or ask sockets pass over it. A client that left by itself, or was
+// put out, does not get it back.
+//
+// What it cannot do: an event that asks for an acknowledgement, and one that is
+// volatile, is not sent again; an event of the client's that was under way may be
+// lost, unless the client repeats it (its option retries); and the client has to
+// come back to this node. Who can't be recovered is let in anew, and
+// Hooks.NotRecovered is told why.
+//
+// Every event without an acknowledgement has one argument more then, the last,
+// which the handlers of clients see as well. What is kept is bounded, in bytes, in
+// time and in number, by the fields of [Recovery]. While it is on, what happens
+// in a namespace happens one after the other, on this node.
 //
 // # Many nodes
 //

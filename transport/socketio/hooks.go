@@ -21,6 +21,22 @@ type Hooks struct {
 	// OnDisconnect's functions are called.
 	Disconnected func(namespace string, reason Reason)
 
+	// Parked counts the disconnected sockets that are kept for their clients to
+	// come back (see Recovery), Lapsed those of them that are kept no longer,
+	// and Recovered those whose clients came, with the number of events that
+	// were sent to it again. A recovered socket counts as Connected, too.
+	Parked    func(namespace string)
+	Lapsed    func(namespace string, why Lapse)
+	Recovered func(namespace string, events int)
+
+	// NotRecovered counts the clients that wanted to be recovered and were let
+	// in anew, or tried to.
+	NotRecovered func(namespace string, why Unrecovered)
+
+	// Evicted counts the events that are not kept for recovery any more, for
+	// want of space: Recovery.MaxBytes, Recovery.MaxTotal.
+	Evicted func(namespace string, events int)
+
 	// Received counts the events of clients, and Unhandled those of them that
 	// have no Handler.
 	Received  func(namespace string)

@@ -20,6 +20,7 @@ type Namespace struct {
 	server  *Server
 	name    string
 	adapter adapter.Adapter
+	log     *adapter.Log     // nil: clients are not recovered
 	parent  *ParentNamespace // of a dynamic namespace
 	ackID   atomic.Uint64    // of events that ask clients for an acknowledgement
 	born    sync.Once        // OnNamespace's functions are called
@@ -28,8 +29,9 @@ type Namespace struct {
 	ctx     context.Context  // ours, not a caller's: of their handlers; ends in stop
 	cancel  context.CancelFunc
 
-	mu      sync.Mutex // guards sockets, and the end of ctx
+	mu      sync.Mutex // guards sockets and seats, and the end of ctx
 	sockets map[adapter.SocketID]*Socket
+	seats   map[string]*seat // by their clients' secret
 }
 
 func newNamespace(s *Server, name string, a adapter.Adapter) *Namespace {

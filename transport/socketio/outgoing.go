@@ -9,22 +9,31 @@ import (
 
 // outgoing is an event on its way to clients of this node.
 type outgoing struct {
-	frames  *transport.Frames
-	id      uint64 // of the acknowledgement that is asked for, or NoID
-	encoded encoded
+	frames *transport.Frames
+	id     uint64 // of the acknowledgement that is asked for, or NoID
+	marked bool   // its last argument is an offset
 
 	once sync.Once // guards the two below
 	name string
 	args Args
+
+	plainOnce sync.Once // guards unmarked
+	unmarked  *outgoing // nil also if it can't be made
 }
 
 func newOutgoing(e encoded, id uint64, noCompress bool) *outgoing {
-	return &outgoing{frames: framesOf(e, noCompress), id: id, encoded: e}
+	return &outgoing{frames: framesOf(e, noCompress), id: id}
 }
 
-// event returns the event's name and arguments, decoded at the first call.
+// event returns the event's name and arguments as they were emitted, decoded at
+// the first call.
 func (o *outgoing) event(n *Namespace) (string, Args) {
-	o.once.Do(func() { o.name, o.args = n.decodeEvent(o.encoded) })
+	o.once.Do(func() {
+		o.name, o.args = n.decodeEvent(o.frames.Parts())
+		if o.marked && len(o.args) > 0 {
+			o.args = o.args[:len(o.args)-1]
+		}
+	})
 	return o.name, o.args
 }
 

@@ -153,7 +153,15 @@ func (s *Server) create(name string, parent *ParentNamespace) *Namespace {
 		s.children++
 	}
 	n.adapter.HandleNodes(n.hear)
+	s.recovery.record(n)
 	return n
+}
+
+// stay is enter for a namespace that a socket is in already.
+func (s *Server) stay(n *Namespace) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n.users++
 }
 
 // exit undoes enter, when all handlers of the socket have returned.

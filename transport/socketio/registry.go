@@ -64,7 +64,8 @@ func (r *registry) OnConnect(f func(ctx context.Context, s *Socket)) {
 // OnConnect was called for, after the last of its events was handled. It is
 // "disconnecting" and "disconnect" of Socket.IO for Node in one: the socket is
 // out of its rooms, so that no broadcast counts on it, but its Rooms still
-// returns those that it was in. ctx is not cancelled.
+// returns those that it was in. (With Recovery it may be in them, for its client
+// to come back to.) ctx is not cancelled.
 func (r *registry) OnDisconnect(f func(ctx context.Context, s *Socket, reason Reason)) {
 	r.change(func(h *handlers) { h.disconnect = append(slices.Clip(h.disconnect), f) })
 }
@@ -113,7 +114,7 @@ func (r *registry) OnAny(f func(ctx context.Context, s *Socket, e *Event)) {
 // OnAnyOutgoing adds a function that sees every event before it is queued for
 // a client of this node: broadcasts, of whichever node, are seen once for each
 // client. Acknowledgements are no events. It is called by whoever emits, and
-// must not block, nor emit to the same sockets.
+// must not block, nor emit to the same namespace.
 func (r *registry) OnAnyOutgoing(f func(s *Socket, event string, args Args)) {
 	r.change(func(h *handlers) { h.anyOut = append(slices.Clip(h.anyOut), f) })
 }

@@ -3,6 +3,8 @@ package socketio
 import (
 	"context"
 	"fmt"
+
+	"github.com/carillonhq/carillon/adapter"
 )
 
 // A Sender sends to one client, in a way of its own. It is a value and may be
@@ -17,7 +19,8 @@ type Sender struct {
 func (s *Socket) Compress(on bool) Sender { return Sender{socket: s, noCompress: !on} }
 
 // Emit sends an event to the client. When it returns, the event is queued; it
-// fails with ErrDisconnected if the socket is not, or no longer, connected.
+// fails with ErrDisconnected if the socket is not, or no longer, connected. With
+// Recovery, an event for a client that may come back is kept for it.
 func (s *Socket) Emit(event string, args ...any) error { return Sender{socket: s}.Emit(event, args...) }
 
 // EmitVolatile sends an event that may be dropped if the client is not ready
@@ -44,6 +47,9 @@ func (t Sender) emit(id uint64, event string, args []any) error {
 	if err != nil {
 		return err
 	}
+	if s.seat != nil && id == NoID {
+		return s.post(e, t.noCompress)
+	}
 	if !s.Connected() {
 		return ErrDisconnected
 	}
@@ -63,7 +69,19 @@ func (t Sender) EmitVolatile(event string, args ...any) (bool, error) {
 	if !s.Connected() {
 		return false, ErrDisconnected
 	}
+	if s.seat != nil {
+		_, sent := s.namespace.log.Post(s.id, &adapter.Packet{Data: e.data(), Volatile: true, NoCompress: t.noCompress})
+		return sent, nil
+	}
 	return s.deliver(newOutgoing(e, NoID, t.noCompress), true), nil
+}
+
+// post is transmit for a client that may be away.
+func (s *Socket) post(e encoded, noCompress bool) error {
+	if known, _ := s.namespace.log.Post(s.id, &adapter.Packet{Data: e.data(), NoCompress: noCompress}); !known {
+		return ErrDisconnected
+	}
+	return nil
 }
 
 // EmitWithAck is Socket.EmitWithAck.

@@ -48,6 +48,8 @@ type Options struct {
 	// until Close, so a hostile client can use the bound up. Default: 10000.
 	MaxNamespaces int
 
+	Recovery Recovery // of clients that have lost their connection. Default: none.
+
 	// NoClient stops the Server from serving the JavaScript client: the eight
 	// files socket.io*.js and their source maps, of socket.io-client's version
 	// 4.8.4.
@@ -73,6 +75,7 @@ type Server struct {
 	stopped sync.Once
 	moves   sync.WaitGroup // clients that are about to be sent away
 
+	recovery  *recovery // nil: none
 	observers observers
 
 	// protocolOf is a field for tests of old clients.
@@ -114,6 +117,7 @@ func New(opts Options) *Server {
 		opts:       opts,
 		logger:     opts.Logger,
 		protocolOf: protocolOf,
+		recovery:   newRecovery(opts),
 		namespaces: make(map[string]*Namespace),
 	}
 	s.crew.init()
@@ -179,6 +183,7 @@ func (s *Server) Close() error {
 
 // finish waits for the handlers and closes the adapters.
 func (s *Server) finish() error {
+	s.recovery.close()
 	for _, n := range s.Namespaces() {
 		n.stop()
 	}

@@ -29,6 +29,11 @@ const (
 // What one goroutine does reaches the client in its order: what it broadcast
 // before what it emitted, what it emitted before it disconnected, and an
 // acknowledgement behind what was emitted before.
+//
+// With Recovery, a Socket whose client's connection was lost stands for the
+// client still, though it is not Connected: until it is too late for the client
+// to come back, and afterwards if it is back, on a Socket of the same ID. Emit,
+// Join, Leave, SetData and Disconnect reach it there.
 type Socket struct {
 	id        adapter.SocketID
 	namespace *Namespace
@@ -40,6 +45,14 @@ type Socket struct {
 	inbox     inbox
 	owed      atomic.Int64 // acknowledgements that handlers have deferred
 	state     atomic.Int32 // changes under mu
+
+	// Of one that may be recovered; see Recovery.
+	seat      *seat            // nil: it may not
+	recovered bool             // it asks for a seat that there is,
+	ticket    ticket           // by this,
+	from      adapter.Position // with what came behind this,
+	term      uint64           // in this term
+	over      chan struct{}    // closed when all handlers have returned
 
 	mu    sync.Mutex     // guards all below, and the state's changes
 	rooms []adapter.Room // before it was let in: to join; after its end: that it was in
@@ -59,11 +72,14 @@ var _ adapter.Answerer = (*socketAdapter)(nil)
 // socketAdapter is the Socket as the Adapter sees it.
 type socketAdapter struct{ *Socket }
 
-func newSocket(c *client, n *Namespace, h *Handshake) *Socket {
-	s := &Socket{namespace: n, client: c, handshake: h}
-	if c.v3 {
+func newSocket(c *client, n *Namespace, h *Handshake, a *seat) *Socket {
+	s := &Socket{namespace: n, client: c, handshake: h, seat: a}
+	switch {
+	case a != nil:
+		s.id, s.over = a.id, make(chan struct{})
+	case c.v3:
 		s.id = idV3(c.session.ID(), n.name)
-	} else {
+	default:
 		s.id = n.adapter.NewID()
 	}
 	s.ctx, s.cancel = context.WithCancel(c.ctx)
@@ -102,9 +118,10 @@ func (s *Socket) settled() int32 {
 // SetData keeps a value with the socket. FetchSockets shows it, encoded as
 // JSON, to all nodes.
 func (s *Socket) SetData(v any) {
-	s.mu.Lock()
-	s.data = v
-	s.mu.Unlock()
+	mu, data := s.kept()
+	mu.Lock()
+	*data = v
+	mu.Unlock()
 	if s.Connected() {
 		s.namespace.server.observers.tell(s, func(o *Observer) func(*Socket) { return o.DataSet })
 	}
@@ -112,15 +129,24 @@ func (s *Socket) SetData(v any) {
 
 // Data returns what SetData kept.
 func (s *Socket) Data() any {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.data
+	mu, data := s.kept()
+	mu.Lock()
+	defer mu.Unlock()
+	return *data
+}
+
+// kept is where the socket's data is, and what guards it.
+func (s *Socket) kept() (*sync.Mutex, *any) {
+	if s.seat != nil {
+		return &s.seat.mu, &s.seat.data
+	}
+	return &s.mu, &s.data
 }
 
 // Join makes the socket a member of rooms, in time for the next broadcast.
 func (s *Socket) Join(rooms ...string) {
 	s.mu.Lock()
-	if s.state.Load() == connecting {
+	if s.state.Load() == connecting && !s.recovered {
 		s.rooms = appendRooms(s.rooms, rooms)
 		s.mu.Unlock()
 		return
@@ -140,7 +166,7 @@ func (s *Socket) Rooms() []string {
 	s.mu.Lock()
 	rooms := s.rooms
 	s.mu.Unlock()
-	if s.state.Load() == connected {
+	if state := s.state.Load(); state == connected || state == connecting && s.recovered {
 		rooms = s.namespace.adapter.Rooms(s.id)
 	}
 	names := make([]string, len(rooms))
@@ -167,14 +193,17 @@ func (s *Socket) Broadcast() Emitter { return s.namespace.all().Except(string(s.
 func (s *Socket) Disconnect(close bool) {
 	if close {
 		s.client.disconnect()
-		return
+	} else {
+		s.leave()
 	}
-	s.leave()
+	if s.seat != nil { // which it may have no more, or not yet
+		s.seat.Disconnect(close)
+	}
 }
 
 // leave ends the socket and tells the client.
 func (s *Socket) leave() {
-	if s.state.Load() == connected {
+	if s.settled() == connected {
 		s.client.session.Send(encodeObject(s.parser(), TypeDisconnect, s.namespace.name, nil).frames())
 	}
 	s.end(ReasonServer)
@@ -199,6 +228,9 @@ func (s *socketAdapter) Deliver(p *adapter.Packet) bool {
 		return false
 	}
 	o := shared(p)
+	if o != nil {
+		o = o.plain(s.namespace)
+	}
 	return o != nil && s.deliver(o, p.Volatile)
 }
 
@@ -213,73 +245,26 @@ func (s *socketAdapter) Info() []byte {
 	return b
 }
 
-// start lets the socket in, or refuses it: the first job of its inbox.
-func (s *Socket) start() {
-	h := s.namespace.current.Load()
-	for _, use := range h.use {
-		if err := s.protect("middleware", func() error { return use(s.ctx, s) }); err != nil {
-			s.refuse(err)
-			return
-		}
-	}
-	if !s.admit() {
-		return
-	}
-	s.namespace.count(s.namespace.hooks().Connected)
-	for _, f := range h.connect {
-		s.protect("connect handler", func() error { f(s.ctx, s); return nil })
-	}
-}
-
-// admit joins the socket to its rooms and sends the CONNECT packet, which
-// precedes all else of the namespace. It reports false if the client has gone.
-func (s *Socket) admit() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state.Load() != connecting {
-		return false
-	}
-	s.namespace.adapter.Add(&socketAdapter{s}, s.rooms...)
-	s.rooms = nil
-	s.client.session.Send(s.welcome().frames())
-	s.state.Store(connected)
-	s.namespace.add(s)
-	s.client.timer.Stop()
-	return true
-}
-
-// welcome returns the answer to a CONNECT packet.
-func (s *Socket) welcome() encoded {
-	if s.client.v3 {
-		return encodeObject(s.parser(), TypeConnect, s.namespace.name, nil)
-	}
-	return encodeObject(s.parser(), TypeConnect, s.namespace.name, struct {
-		SID string `json:"sid"`
-	}{s.ID()})
-}
-
-// refuse answers the client's CONNECT with an error.
-func (s *Socket) refuse(err error) {
-	public, known := asError(err)
-	if !known {
-		s.logger().Error("middleware failed", "error", err)
-	}
-	if f := s.namespace.hooks().Refused; f != nil {
-		f(s.namespace.name, err)
-	}
-	s.client.forget(s)
-	s.client.refuse(s.namespace.name, public.connectError())
-	s.end(ReasonServer)
-}
-
 // end ends the socket, once.
-func (s *Socket) end(reason Reason) {
+func (s *Socket) end(reason Reason) { s.finish(reason, false) }
+
+// finish is end, or park, which keeps the socket's seat.
+func (s *Socket) finish(reason Reason, keep bool) {
 	s.mu.Lock()
 	was := s.state.Swap(disconnected)
+	kept := was == connected && keep && s.seat != nil
+	var crowded *seat
 	if was == connected {
 		s.rooms = s.namespace.adapter.Rooms(s.id)
-		s.namespace.adapter.Remove(s.id)
 		s.namespace.remove(s)
+		switch {
+		case kept:
+			crowded = s.seat.park()
+		case s.seat != nil:
+			s.seat.leave()
+		default:
+			s.namespace.adapter.Remove(s.id)
+		}
 	}
 	acks := s.acks
 	s.acks = nil
@@ -293,7 +278,12 @@ func (s *Socket) end(reason Reason) {
 	}
 	server := s.namespace.server
 	s.inbox.push(&server.crew, true, func() {
-		defer server.exit(s.namespace)
+		if s.over != nil {
+			defer close(s.over)
+		}
+		if !kept { // else its seat stays
+			defer server.exit(s.namespace)
+		}
 		if was != connected {
 			return
 		}
@@ -305,6 +295,16 @@ func (s *Socket) end(reason Reason) {
 			s.protect("disconnect handler", func() error { f(ctx, s, reason); return nil })
 		}
 	})
+	if kept {
+		s.namespace.count(s.namespace.hooks().Parked)
+	}
+	switch crowded {
+	case nil:
+	case s.seat: // it is too late to keep any
+		crowded.drop(LapseShutdown)
+	default:
+		crowded.drop(LapseCrowded)
+	}
 }
 
 // protect calls f, and makes an error of its panic.

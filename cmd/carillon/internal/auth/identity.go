@@ -16,6 +16,8 @@ type Identity struct {
 	User    string
 	Device  string    // tells a user's devices apart; empty if nobody named it
 	Expires time.Time // when it ends; zero for never
+
+	Anonymous bool // User is a name that was made up
 	Permissions
 }
 

@@ -16,30 +16,32 @@ func (anyone) identify(_ context.Context, r Request) (Identity, Grants, error) {
 	if r.Refresh {
 		return Identity{}, Grants{}, errorf(Invalid, nil, "there is nothing to refresh: this server does not authenticate")
 	}
-	user, err := named(r)
+	id, err := named(r)
 	if err != nil {
 		err := asError(err)
 		err.Code = InvalidUser
 		return Identity{}, Grants{}, err
 	}
-	return Identity{User: user}, Grants{}, nil
+	return id, Grants{}, nil
 }
 
-// named is the name that a client gives itself, or one that nobody has.
-func named(r Request) (string, error) {
+// named is who a client says that it is, or nobody in particular.
+func named(r Request) (Identity, error) {
 	user, err := shown(r.Auth, "user")
 	if err != nil {
-		return "", err
+		return Identity{}, err
 	}
 	if user == nil {
 		return anonymous(), nil
 	}
 	if err := CheckName("auth.user", *user); err != nil {
-		return "", err
+		return Identity{}, err
 	}
-	return *user, nil
+	return Identity{User: *user}, nil
 }
 
-func anonymous() string { return "anonymous-" + strings.ToLower(rand.Text()[:8]) }
+func anonymous() Identity {
+	return Identity{User: "anonymous-" + strings.ToLower(rand.Text()[:8]), Anonymous: true}
+}
 
 func (anyone) close() {}

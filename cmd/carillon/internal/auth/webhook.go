@@ -116,7 +116,7 @@ func (w *webhook) identify(ctx context.Context, r Request) (Identity, Grants, er
 	a, err := w.ask(ctx, r)
 	switch {
 	case err != nil && w.cfg.Anonymous && !r.Refresh && ctx.Err() != context.Canceled:
-		return Identity{User: anonymous()}, Grants{}, nil
+		return anonymous(), Grants{}, nil
 	case err != nil:
 		return Identity{}, Grants{}, errorf(Unavailable, err, "cannot find out who you are; try again later")
 	case !*a.Allow:

@@ -1,0 +1,121 @@
+package adapter
+
+import "time"
+
+// An entry is a packet that was delivered or, so that it is known who was
+// concerned then, the change of a socket's room.
+type entry struct {
+	at     Position // of the packet, or of the one before the change
+	when   time.Time
+	size   int
+	packet *Packet // nil: a change
+	target Target  // of a packet; of a change, its room
+
+	id     SocketID
+	joined bool
+}
+
+// entryCost is about what an entry takes beside what it refers to.
+const entryCost = 256
+
+func (g *Log) append(e entry) {
+	e.when = time.Now()
+	g.mu.Lock()
+	fresh := g.n == 0
+	if e.packet != nil {
+		g.head = e.at
+	} else {
+		e.at = g.head
+	}
+	if g.n == len(g.entries) {
+		g.grow()
+	}
+	g.entries[(g.first+g.n)%len(g.entries)] = e
+	g.n++
+	g.count(e.size)
+	evicted := 0
+	for g.n > 0 && g.entries[g.first].when.Before(e.when.Add(-g.journal.opts.Retention)) {
+		g.drop()
+	}
+	for g.n > 0 && g.bytes > g.journal.opts.MaxBytes {
+		evicted += g.drop()
+	}
+	g.mu.Unlock()
+	g.evicted(evicted)
+	if fresh {
+		g.journal.expire()
+	}
+	g.journal.shrink()
+}
+
+// grow needs mu.
+func (g *Log) grow() {
+	entries := make([]entry, max(16, 2*len(g.entries)))
+	for i := range g.n {
+		entries[i] = *g.at(i)
+	}
+	g.entries, g.first = entries, 0
+}
+
+// at returns the i-th oldest entry. It needs mu.
+func (g *Log) at(i int) *entry { return &g.entries[(g.first+i)%len(g.entries)] }
+
+// drop forgets the oldest entry, and returns the number of packets that it is.
+// It needs mu.
+func (g *Log) drop() (packets int) {
+	e := g.at(0)
+	if e.packet != nil {
+		g.trimmed = e.at
+		packets = 1
+	}
+	g.count(-e.size)
+	*e = entry{}
+	g.first = (g.first + 1) % len(g.entries)
+	if g.n--; g.n == 0 {
+		g.entries, g.first = nil, 0
+	}
+	return packets
+}
+
+// count needs mu.
+func (g *Log) count(bytes int) {
+	g.bytes += bytes
+	g.journal.bytes.Add(int64(bytes))
+}
+
+func (g *Log) evicted(packets int) {
+	if packets > 0 && g.opts.Evicted != nil {
+		g.opts.Evicted(packets)
+	}
+}
+
+// expire drops what was kept long enough, and reports whether anything is left.
+func (g *Log) expire(now time.Time) (left bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for g.n > 0 && !g.at(0).when.After(now.Add(-g.journal.opts.Retention)) {
+		g.drop()
+	}
+	return g.n > 0
+}
+
+// shrink drops the oldest until no more than a number of bytes is left.
+func (g *Log) shrink(bytes int) {
+	g.mu.Lock()
+	evicted := 0
+	for g.n > 0 && g.bytes > bytes {
+		evicted += g.drop()
+	}
+	g.mu.Unlock()
+	g.evicted(evicted)
+}
+
+// close forgets everything.
+func (g *Log) close() {
+	g.mu.Lock()
+	for g.n > 0 {
+		g.drop()
+	}
+	g.mu.Unlock()
+	g.journal.remove(g)
+}

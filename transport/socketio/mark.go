@@ -1,0 +1,80 @@
+package socketio
+
+import "github.com/carillonhq/carillon/adapter"
+
+// mark is adapter.LogOptions.Build: the *outgoing of an event with an offset as
+// its last argument.
+func (n *Namespace) mark(data []byte, at adapter.Position, noCompress bool) (form any, size int) {
+	e, ok := decodeData(data)
+	if !ok {
+		return nil, 0
+	}
+	e, ok = n.withArg(e, n.offset(at))
+	if !ok {
+		return nil, 0
+	}
+	o := newOutgoing(e, NoID, noCompress)
+	o.marked = true
+	return o, o.size()
+}
+
+// withArg returns an event with a text, which needs no escape, as one more
+// argument.
+func (n *Namespace) withArg(e encoded, text string) (encoded, bool) {
+	if _, ok := n.server.opts.Parser.(jsonParser); ok {
+		return appendArg(e, text)
+	}
+	p := n.decode(e)
+	if p == nil || p.Type != TypeEvent {
+		return nil, false
+	}
+	p.Args = append(p.Args, Raw{data: appendQuoted(nil, text)})
+	frames, err := n.server.opts.Parser.Encode(p)
+	return frames, err == nil
+}
+
+// appendArg is withArg for the default Parser: nothing is decoded.
+func appendArg(e encoded, text string) (encoded, bool) {
+	if len(e) == 0 || e[0].Binary {
+		return nil, false
+	}
+	event := e[0].Data
+	end := len(event) - 1
+	if end < 1 || event[end] != ']' || event[end-1] == '[' {
+		return nil, false
+	}
+	b := make([]byte, 0, len(event)+len(text)+3)
+	b = append(b, event[:end]...)
+	b = append(b, ',', '"')
+	b = append(b, text...)
+	b = append(b, '"', ']')
+	marked := append(encoded{{Data: b}}, e[1:]...)
+	return marked, true
+}
+
+// size returns the bytes of the event's frames.
+func (o *outgoing) size() (n int) {
+	for _, f := range o.frames.Parts() {
+		n += len(f.Data)
+	}
+	return n
+}
+
+// plain returns the event without its offset, for clients who don't know what
+// that is: those of Socket.IO 2.x.
+func (o *outgoing) plain(n *Namespace) *outgoing {
+	if !o.marked {
+		return o
+	}
+	o.plainOnce.Do(func() {
+		p := n.decode(encoded(o.frames.Parts()))
+		if p == nil || len(p.Args) < 2 {
+			return
+		}
+		p.Args = p.Args[:len(p.Args)-1]
+		if frames, err := n.server.opts.Parser.Encode(p); err == nil {
+			o.unmarked = newOutgoing(frames, o.id, !o.frames.Compressible())
+		}
+	})
+	return o.unmarked
+}

@@ -1,0 +1,230 @@
+package socketio
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carillonhq/carillon/adapter"
+)
+
+// Recovery makes a client that has lost its connection, and is back soon, the
+// one that it was: with its socket's id, rooms and data, and with the events
+// that it missed, each once and in order. Clients need nothing for it but to be
+// of Socket.IO 4.6 or later, or to know as much; those of 2.x don't.
+//
+// Events that are not asked to be acknowledged have one argument more then, the
+// last: a text by which the client tells where it stood.
+type Recovery struct {
+	// Enabled turns it on, where the adapters are adapter.Recorders.
+	Enabled bool
+
+	// Except are the namespaces whose clients are not recovered. Default: none.
+	Except []string
+
+	// Window is how long a client may be away. Default: 2m.
+	Window time.Duration
+
+	// MaxBytes bounds what is kept of the events of one namespace, and MaxTotal
+	// of all. A client who missed what had to be given up for it is not
+	// recovered. Defaults: 32 MiB, 64 MiB.
+	MaxBytes int
+	MaxTotal int
+
+	// MaxParked bounds the sockets that are kept for clients to come back. The
+	// one kept for longest gives way. Default: 50000.
+	MaxParked int
+
+	// MaxReplay bounds what a client that is back is sent at once, in bytes; who
+	// missed more is not recovered. It is at most three quarters of
+	// Engine.MaxQueue, so as not to be cut for it. Default: 4 MiB.
+	MaxReplay int
+
+	// Middlewares has those of Use called for recovered sockets, too, whose
+	// rooms and data are there already. Default: they are passed over, for a
+	// client that was let in a moment ago.
+	Middlewares bool
+}
+
+// An Unrecovered says why a client that wanted to be recovered was not.
+type Unrecovered string
+
+const (
+	UnrecoveredUnknown   Unrecovered = "unknown"   // nothing is kept: it was away for too long, or had been put out, or was elsewhere
+	UnrecoveredMalformed Unrecovered = "malformed" // what it sent is no identifier, or no offset
+	UnrecoveredOffset    Unrecovered = "offset"    // it never was where it says that it stood
+	UnrecoveredTrimmed   Unrecovered = "trimmed"   // some of what it missed had to be given up: Recovery.MaxBytes, Recovery.MaxTotal
+	UnrecoveredTooMuch   Unrecovered = "too much"  // it missed more than Recovery.MaxReplay
+	UnrecoveredOvertaken Unrecovered = "overtaken" // it, or somebody with its identifier, has come once more
+)
+
+// A Lapse says why a socket that was kept for its client is kept no longer.
+type Lapse string
+
+const (
+	LapseExpired      Lapse = "expired"      // the client did not come back within Recovery.Window
+	LapseCrowded      Lapse = "crowded"      // there were too many: Recovery.MaxParked
+	LapseDisconnected Lapse = "disconnected" // Disconnect, or DisconnectSockets of any node
+	LapseRefused      Lapse = "refused"      // a middleware did, when it came back
+	LapseUnrecovered  Lapse = "unrecovered"  // it came back, and could not be recovered
+	LapseShutdown     Lapse = "shutdown"     // Shutdown or Close
+)
+
+// recovery is what a Server's namespaces share; nil where it is not enabled.
+type recovery struct {
+	opts    Recovery
+	journal *adapter.Journal
+	parking parking
+}
+
+func newRecovery(opts Options) *recovery {
+	if !opts.Recovery.Enabled {
+		return nil
+	}
+	o := opts.Recovery
+	if o.Window <= 0 {
+		o.Window = 2 * time.Minute
+	}
+	if o.MaxParked <= 0 {
+		o.MaxParked = 50_000
+	}
+	if o.MaxReplay <= 0 {
+		o.MaxReplay = 4 << 20
+	}
+	e := opts.Engine
+	o.MaxReplay = min(o.MaxReplay, cmp.Or(max(0, e.MaxQueue), 1<<20)/4*3)
+	// A client's loss may be noticed so late.
+	silence := cmp.Or(max(0, e.PingInterval), 25*time.Second) + cmp.Or(max(0, e.PingTimeout), 20*time.Second)
+	r := &recovery{opts: o, journal: adapter.NewJournal(adapter.JournalOptions{
+		Retention: o.Window + silence + 10*time.Second,
+		MaxBytes:  o.MaxBytes,
+		MaxTotal:  o.MaxTotal,
+	})}
+	r.parking.init(o.Window, o.MaxParked)
+	return r
+}
+
+// close forgets the sockets that are kept, and stops what goes on.
+func (r *recovery) close() {
+	if r == nil {
+		return
+	}
+	for _, a := range r.parking.close() {
+		a.drop(LapseShutdown)
+	}
+	r.journal.Close()
+}
+
+// record makes n a namespace that recovers its clients, if its adapter can.
+func (r *recovery) record(n *Namespace) {
+	if r == nil || slices.Contains(r.opts.Except, n.name) {
+		return
+	}
+	recorder, ok := n.adapter.(adapter.Recorder)
+	if !ok {
+		n.logger().Warn("clients are not recovered: the adapter keeps no log")
+		return
+	}
+	n.seats = make(map[string]*seat)
+	n.log = recorder.Record(r.journal, adapter.LogOptions{
+		Build: n.mark,
+		Evicted: func(events int) {
+			if f := n.hooks().Evicted; f != nil {
+				f(n.name, events)
+			}
+		},
+	})
+}
+
+// keeps reports whether a client whose connection ended so may come back.
+// Those that left, or broke the form of packets, may not.
+func (s *Server) keeps(reason Reason) bool {
+	switch reason {
+	case ReasonClient, ReasonServer, ReasonShutdown, "parse error":
+		return false
+	}
+	return s.recovery != nil
+}
+
+// A ticket is what a client says in its CONNECT packet in order to be
+// recovered.
+type ticket struct {
+	pid       string
+	offset    string // of the last event that it has; empty if it has none
+	malformed bool
+}
+
+// maxTicket bounds both texts of a ticket, in bytes.
+const maxTicket = 128
+
+// takeTicket takes the ticket out of what a client sends as auth, where
+// applications, and those who look at sockets, would see it.
+func takeTicket(auth Raw) (ticket, Raw) {
+	var t ticket
+	if !bytes.Contains(auth.data, []byte("pid")) && !bytes.Contains(auth.data, []byte("offset")) {
+		return t, auth
+	}
+	var fields map[string]Raw
+	if auth.Decode(&fields) != nil {
+		return t, auth
+	}
+	take := func(key string) string {
+		var text string
+		field, ok := fields[key]
+		if !ok {
+			return ""
+		}
+		delete(fields, key)
+		if field.Decode(&text) != nil || len(text) > maxTicket {
+			t.malformed = true
+			return ""
+		}
+		return text
+	}
+	if _, ok := fields["pid"]; !ok {
+		return t, auth // an offset alone is the application's
+	}
+	t.pid = take("pid")
+	t.malformed = t.malformed || t.pid == ""
+	t.offset = take("offset")
+	rest, err := rawOf(fields)
+	if err != nil {
+		rest = Raw{}
+	}
+	return t, rest
+}
+
+// Offsets are a digit for their form, the node, a dot and the position.
+const offsetForm = '1'
+
+func (n *Namespace) offset(at adapter.Position) string {
+	node := n.log.Node()
+	b := make([]byte, 0, len(node)+15)
+	b = append(b, offsetForm)
+	b = append(b, node...)
+	b = append(b, '.')
+	return string(strconv.AppendUint(b, uint64(at), 36))
+}
+
+var errOffset = errors.New("socketio: no offset of this node")
+
+func (n *Namespace) parseOffset(offset string) (adapter.Position, error) {
+	node, digits, ok := strings.Cut(offset, ".")
+	if !ok || node == "" || node[0] != offsetForm || node[1:] != n.log.Node() {
+		return 0, errOffset
+	}
+	at, err := strconv.ParseUint(digits, 36, 64)
+	if err != nil || n.offset(adapter.Position(at)) != offset {
+		return 0, errOffset
+	}
+	return adapter.Position(at), nil
+}
+
+// newPID returns a secret by which a client is known again. It begins with the
+// name of this node.
+func (n *Namespace) newPID() string { return n.log.Node() + "~" + rand.Text() }

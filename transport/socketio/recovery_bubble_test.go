@@ -1,0 +1,166 @@
+package socketio_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/carillonhq/carillon/transport/socketio"
+)
+
+// A bubble is a Server, and its clients, in the time of synctest.
+type bubble struct {
+	*socketio.Server
+	tally
+	t       *testing.T
+	pipes   *pipes
+	sockets chan *socketio.Socket // from OnConnect
+	ends    chan socketio.Reason  // from OnDisconnect
+}
+
+func newBubble(t *testing.T, opts socketio.Options) *bubble {
+	t.Helper()
+	b := &bubble{
+		t: t, pipes: &pipes{conns: make(chan net.Conn), done: make(chan struct{})},
+		sockets: make(chan *socketio.Socket, 1000), ends: make(chan socketio.Reason, 1000),
+	}
+	opts.Logger, opts.Hooks = slog.New(slog.DiscardHandler), b.hooks()
+	b.Server = socketio.New(opts)
+	b.Of("/").OnConnect(func(_ context.Context, s *socketio.Socket) { b.sockets <- s })
+	b.Of("/").OnDisconnect(func(_ context.Context, _ *socketio.Socket, why socketio.Reason) { b.ends <- why })
+	web := &http.Server{Handler: b.Server, ErrorLog: log.New(io.Discard, "", 0)}
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = web.Serve(b.pipes) }) // ends with Close
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+		_ = web.Close()
+		wg.Wait()
+	})
+	return b
+}
+
+// pipes is a listener without a network.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.done) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
+
+func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case p.conns <- there:
+		return here, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// connect opens a WebSocket.
+func (p *pipes) connect() (*websocket.Conn, error) {
+	client := &http.Client{Transport: &http.Transport{DialContext: p.dial}}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	conn, _, err := websocket.Dial(ctx, "http://pipe/socket.io/?EIO=4&transport=websocket", &websocket.DialOptions{HTTPClient: client})
+	if err == nil {
+		conn.SetReadLimit(-1)
+	}
+	return conn, err
+}
+
+// A visitor is a guest in a bubble.
+type visitor struct {
+	conn      *websocket.Conn
+	sid, pid  string
+	offset    string
+	recovered bool
+}
+
+func (b *bubble) arrive() *visitor {
+	b.t.Helper()
+	v := new(visitor)
+	v.back(b)
+	return v
+}
+
+func (v *visitor) back(b *bubble) {
+	b.t.Helper()
+	if err := v.connect(b.pipes); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// connect connects, up to the answer to CONNECT.
+func (v *visitor) connect(p *pipes) (err error) {
+	if v.conn, err = p.connect(); err != nil {
+		return err
+	}
+	if _, err = v.next(); err != nil { // the open packet
+		return err
+	}
+	auth := map[string]string{}
+	if v.pid != "" {
+		auth["pid"] = v.pid
+	}
+	if v.offset != "" {
+		auth["offset"] = v.offset
+	}
+	text, _ := json.Marshal(auth)
+	if err := v.conn.Write(context.Background(), websocket.MessageText, append([]byte("40"), text...)); err != nil {
+		return err
+	}
+	answer, err := v.next()
+	if err != nil {
+		return err
+	}
+	var said struct{ SID, PID string }
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(answer, "40")), &said); err != nil {
+		return err
+	}
+	v.recovered = v.pid == said.PID
+	v.sid, v.pid = said.SID, said.PID
+	return nil
+}
+
+// next reads a packet, and answers pings.
+func (v *visitor) next() (string, error) {
+	for {
+		_, data, err := v.conn.Read(context.Background())
+		if err != nil || string(data) != "2" {
+			return string(data), err
+		}
+		if err := v.conn.Write(context.Background(), websocket.MessageText, []byte("3")); err != nil {
+			return "", err
+		}
+	}
+}
+
+func (v *visitor) cut() { _ = v.conn.CloseNow() }
