@@ -154,7 +154,7 @@ func (s *Server) testHang(t *testing.T) {
 // broker loses what it held for it.
 func (s *Server) testGap(t *testing.T) {
 	tr := s.trial(t, "gap")
-	tr.openAll(t, false, broker.Options{Buffer: 256 << 10}) // 1.4 s of what a node says
+	tr.openAll(t, false, broker.Options{Buffer: 512 << 10}) // 2.8 s of what a node says: enough for those that are not cut off
 	for _, n := range tr.nodes[:2] {
 		n.speak()
 	}
