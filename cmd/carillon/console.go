@@ -14,7 +14,7 @@ import (
 func openConsole(bus *broker.Bus, io *socketio.Server, users *presence.Tracker, meter *console.Meter, logger *slog.Logger) *console.Console {
 	return console.New(bus, io, users, meter, console.Options{
 		Version: release(),
-		Room:    func(room string) bool { return strings.HasPrefix(room, namedRoom("")) },
+		Room:    func(room string) bool { _, ok := nameOfRoom(room); return ok },
 		User:    func(room string) bool { return strings.HasPrefix(room, userRoom("")) },
 		Logger:  logger,
 	})

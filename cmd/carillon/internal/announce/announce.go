@@ -125,7 +125,7 @@ type client struct {
 	device  string
 	meta    presence.Meta
 	hold    *presence.Hold
-	inRooms map[string]*presence.Hold
+	inRooms map[string]*presence.Hold // by the adapter's rooms; nil but in the mode Rooms
 	watches map[string]struct{}
 }
 
@@ -185,7 +185,7 @@ func (a *Announcer) Connected(s *socketio.Socket, user, device string) {
 	if device == "" {
 		device = s.ID()
 	}
-	c := &client{socket: s, user: user, device: device + inNamespace(s.Namespace().Name()), inRooms: make(map[string]*presence.Hold)}
+	c := &client{socket: s, user: user, device: device + inNamespace(s.Namespace().Name())}
 	a.mu.Lock() // before Track, as replaced looks for the hold
 	hold, err := a.users.Track(user, c.device, c.meta)
 	if err != nil {

@@ -130,6 +130,9 @@ func (a *Announcer) joined(room, id string) {
 		a.opts.Logger.Error("presence in a room not tracked", "room", name, "socket", id, "error", err)
 		return
 	}
+	if c.inRooms == nil {
+		c.inRooms = make(map[string]*presence.Hold)
+	}
 	c.inRooms[room] = hold
 }
 
