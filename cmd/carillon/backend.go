@@ -43,6 +43,7 @@ func (b *backend) open(ctx context.Context, forClients net.Listener) (*doors, er
 			return max(0, total-polling), polling // counted one after the other
 		},
 		Buffered: b.io.Buffered,
+		Recovery: b.io.RecoveryStats,
 		Users: func() (users, devices int) {
 			c := b.users.Counts()
 			return c.Users, c.Devices

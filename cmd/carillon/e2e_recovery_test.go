@@ -147,6 +147,12 @@ func TestServerRecovers(t *testing.T) {
 	i := startInstance(t, "node-a")
 	w := newWire(t, i.addr)
 	runScript(t, asks{"refuse": w.refuse, "admit": w.admit}, "recovery_server.mjs", w.url(), i.url())
+	at := scrape(t, i.url())
+	if at["carillon_recovery_recovered_total"] < 2 || at["carillon_recovery_replayed_events_total"] < 2 ||
+		at["carillon_recovery_parked_total"] < at["carillon_recovery_recovered_total"] || at["carillon_recovery_log_bytes"] == 0 {
+		t.Errorf("recovered %v of %v, with %v events, of %v bytes", at["carillon_recovery_recovered_total"], at["carillon_recovery_parked_total"],
+			at["carillon_recovery_replayed_events_total"], at["carillon_recovery_log_bytes"])
+	}
 }
 
 // TestRecoveryUnderLoad cuts a client off for two seconds, again and again,
