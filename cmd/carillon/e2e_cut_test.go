@@ -19,8 +19,9 @@ const (
 type cutter struct {
 	net.Listener
 
-	mu    sync.Mutex // guards conns
-	conns map[*cuttable]struct{}
+	mu       sync.Mutex // guards all below
+	conns    map[*cuttable]struct{}
+	refusing bool
 }
 
 func newCutter(l net.Listener) *cutter {
@@ -28,15 +29,30 @@ func newCutter(l net.Listener) *cutter {
 }
 
 func (c *cutter) Accept() (net.Conn, error) {
-	conn, err := c.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		conn, err := c.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		one := &cuttable{Conn: conn, of: c, frozen: make(chan struct{})}
+		c.mu.Lock()
+		refused := c.refusing
+		if !refused {
+			c.conns[one] = struct{}{}
+		}
+		c.mu.Unlock()
+		if !refused {
+			return one, nil
+		}
+		one.cut(reset)
 	}
-	one := &cuttable{Conn: conn, of: c, frozen: make(chan struct{})}
+}
+
+// refuse says whether new connections are reset.
+func (c *cutter) refuse(yes bool) {
 	c.mu.Lock()
-	c.conns[one] = struct{}{}
-	c.mu.Unlock()
-	return one, nil
+	defer c.mu.Unlock()
+	c.refusing = yes
 }
 
 // cut cuts connections, each with this probability, and returns how many.
