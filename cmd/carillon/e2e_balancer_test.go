@@ -120,6 +120,13 @@ func (s *spread) mark(i int, up bool) {
 	s.up[i] = up
 }
 
+// ready reports whether an instance was ready when it was asked last.
+func (s *spread) ready(i int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.up[i]
+}
+
 // next chooses an instance that is none of those tried; -1 if there is no other.
 func (s *spread) next(tried []int) int {
 	s.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"time"
 )
 
 // A cut is a way in which the connection of a client ends.
@@ -22,6 +23,7 @@ type cutter struct {
 	mu       sync.Mutex // guards all below
 	conns    map[*cuttable]struct{}
 	refusing bool
+	accepted []time.Time
 }
 
 func newCutter(l net.Listener) *cutter {
@@ -39,6 +41,7 @@ func (c *cutter) Accept() (net.Conn, error) {
 		refused := c.refusing
 		if !refused {
 			c.conns[one] = struct{}{}
+			c.accepted = append(c.accepted, time.Now())
 		}
 		c.mu.Unlock()
 		if !refused {
@@ -46,6 +49,27 @@ func (c *cutter) Accept() (net.Conn, error) {
 		}
 		one.cut(reset)
 	}
+}
+
+// forget has peak count from now on.
+func (c *cutter) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.accepted = nil
+}
+
+// peak returns the most connections that were accepted within a second.
+func (c *cutter) peak() (most int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := 0
+	for i, at := range c.accepted {
+		for at.Sub(c.accepted[first]) > time.Second {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
 }
 
 // refuse says whether new connections are reset.
