@@ -28,7 +28,7 @@ func (c *Conn) Serve(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (c *Conn) get(w http.ResponseWriter, r *http.Request) error {
-	a, err := c.Poll(r.Context())
+	a, err := c.Poll(r.Context(), nil)
 	switch {
 	case errors.Is(err, transport.ErrProtocol):
 		w.WriteHeader(http.StatusBadRequest)
@@ -52,8 +52,9 @@ func (c *Conn) get(w http.ResponseWriter, r *http.Request) error {
 // there is something to tell the client, or for the end of ctx, by which the
 // client gave up. It fails with transport.ErrClosed if the Conn has ended or
 // was not started, with transport.ErrProtocol if another GET waits and with
-// ErrAbandoned; the last two end the Conn.
-func (c *Conn) Poll(ctx context.Context) (Answer, error) {
+// ErrAbandoned; the last two end the Conn. Something in nudge has it answered
+// at once, with a noop if need be.
+func (c *Conn) Poll(ctx context.Context, nudge <-chan struct{}) (Answer, error) {
 	c.mu.Lock()
 	switch {
 	case c.phase >= told || c.recv == nil:
@@ -89,6 +90,9 @@ func (c *Conn) Poll(ctx context.Context) (Answer, error) {
 		case <-release:
 			c.mu.Lock()
 			c.noop = c.releasing
+		case <-nudge:
+			c.mu.Lock()
+			c.noop = true
 		case <-ctx.Done():
 			c.mu.Lock()
 			c.waiting = false
@@ -112,16 +116,6 @@ func (c *Conn) Abandon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.end(ErrAbandoned, closePacket)
-}
-
-// Nudge has a GET that waits answered now, with a noop if need be.
-func (c *Conn) Nudge() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.waiting {
-		c.noop = true
-		c.look()
-	}
 }
 
 // next decides what the waiting GET is told: frames, or a single packet; ok
