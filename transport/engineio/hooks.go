@@ -21,6 +21,12 @@ type Hooks struct {
 	// ConnectionError is Refused with all that is known.
 	ConnectionError func(ConnectionError)
 
+	// Forwarded follows a polling request of another node's session. failure
+	// is "" for one that went well, else "refused" (by the session's node),
+	// "too large", "abandoned" (by the client), "write" (the client took no
+	// answer), "timeout" or "unreachable".
+	Forwarded func(method, failure string)
+
 	Polling   polling.Hooks   // passed on
 	WebSocket websocket.Hooks // passed on
 }

@@ -61,6 +61,12 @@ type Options struct {
 	// 20 characters.
 	NewID func(r *http.Request) (string, error)
 
+	// Peers, unless nil, joins the Server to those of other nodes: requests of
+	// a client may come to any of them, and the IDs of sessions begin with the
+	// node's name. Default: clients need a balancer that sends all of a client's
+	// requests to one node.
+	Peers Peers
+
 	CORS   *CORS   // Default: no CORS headers.
 	Cookie *Cookie // Default: none.
 

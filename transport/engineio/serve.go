@@ -35,6 +35,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	sess := s.lookup(id)
 	if sess == nil {
+		if s.peering.forward(w, r, name, id, query) {
+			return
+		}
 		s.refuse(w, r, unknownSession.with("sid", id))
 		return
 	}
@@ -111,12 +114,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, sess *Session, na
 		if ok && conn.Serve(w, r) == nil {
 			return
 		}
-		if sess.Transport() == Polling {
-			s.refuse(w, r, unknownSession.with("sid", sess.id)) // it is ending
-			return
-		}
 	}
-	s.refuse(w, r, badRequest.because("TRANSPORT_MISMATCH", "transport", name, "previousTransport", sess.Transport()))
+	s.refuse(w, r, sess.unserved(name))
 }
 
 func (s *Session) polling() (*polling.Conn, bool) {
@@ -130,6 +129,9 @@ func (s *Session) polling() (*polling.Conn, bool) {
 // WebSocket is opened. It sees to the call of release.
 func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Values, release func()) {
 	id, err := s.opts.NewID(r)
+	if s.peering != nil && id != "" {
+		id = s.peering.self + "-" + id
+	}
 	if err != nil || id == "" {
 		release()
 		s.log.Warn("session ID not generated", "err", err)

@@ -26,6 +26,7 @@ type Server struct {
 	polling   *polling.Acceptor
 	websocket *websocket.Acceptor
 	observers observers
+	peering   *peering     // nil: by itself
 	pollers   atomic.Int64 // sessions over polling
 
 	// wg counts the sessions, until their Receiver's Closed has returned,
@@ -37,14 +38,15 @@ type Server struct {
 	stopped  bool // no new sessions
 }
 
-// New returns a Server. It starts nothing until the first request.
+// New returns a Server. It starts nothing until the first request, but listens to
+// Options.Peers until its Close.
 //
 // accept is called for each new session, when the open packet is queued and
 // before anything is read from the client; the session may be used at once.
 // If accept returns nil the session is aborted.
 func New(opts Options, accept func(*Session) Receiver) *Server {
 	opts = opts.withDefaults()
-	return &Server{
+	s := &Server{
 		opts:   opts,
 		accept: accept,
 		cors:   opts.CORS.build(),
@@ -68,6 +70,10 @@ func New(opts Options, accept func(*Session) Receiver) *Server {
 		}),
 		sessions: make(map[string]*Session),
 	}
+	if opts.Peers != nil {
+		s.peering = newPeering(s, opts.Peers)
+	}
+	return s
 }
 
 // Sessions is the number of sessions that have not ended.
@@ -86,6 +92,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, sess := range s.stop() {
 		sess.GoAway()
 	}
+	s.peering.leave()
 	done := make(chan struct{})
 	go func() { // ends with the last session, at the latest by Close
 		s.wg.Wait()
@@ -107,6 +114,7 @@ func (s *Server) Close() error {
 		sess.Abort(ReasonForcedClose)
 	}
 	s.wg.Wait()
+	s.peering.close()
 	return errors.Join(s.websocket.Close(), s.polling.Close())
 }
 

@@ -1,0 +1,165 @@
+package engineio
+
+import (
+	"context"
+	"runtime/debug"
+	"sync"
+)
+
+// A peering is what a Server has under way with those of other nodes: as the
+// edge, which gets requests for their sessions, and as the owner of sessions
+// whose requests they get.
+type peering struct {
+	srv  *Server
+	link Peers
+	self string
+	stop func()
+
+	wg sync.WaitGroup // what go_ has started, and armed alarms
+
+	mu       sync.Mutex // guards the fields below; the innermost lock
+	closed   bool
+	leaving  bool                // polls are not to wait for long
+	last     uint64              // request or pipe that was numbered
+	requests map[uint64]*request // as the edge
+	polls    map[pollKey]*poll   // as the owner: GETs that wait
+}
+
+func newPeering(srv *Server, link Peers) *peering {
+	p := &peering{
+		srv:      srv,
+		link:     link,
+		self:     link.Self(),
+		requests: make(map[uint64]*request),
+		polls:    make(map[pollKey]*poll),
+	}
+	p.stop = link.Listen(PeerHandler{Message: p.receive, Lost: p.lost})
+	return p
+}
+
+// close gives up all that is under way, and returns when nothing runs any more.
+// The sessions have ended before.
+func (p *peering) close() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	first := !p.closed
+	p.closed = true
+	var polls []*poll
+	for _, o := range p.polls {
+		polls = append(polls, o)
+	}
+	var requests []*request
+	for _, r := range p.requests {
+		requests = append(requests, r)
+	}
+	p.mu.Unlock()
+	if first {
+		p.stop()
+	}
+	for _, o := range polls {
+		o.cancel()
+	}
+	for _, r := range requests {
+		r.settle(peerAnswer{kind: kindRefuse, refusal: unknownSession})
+	}
+	p.wg.Wait()
+}
+
+// run calls f on a goroutine that close waits for, unless it is too late. A
+// panic, which only an application's code can raise, ends with it.
+func (p *peering) run(f func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.wg.Go(func() {
+		defer func() {
+			if v := recover(); v != nil {
+				p.srv.log.Error("receiver panicked", "panic", v, "stack", string(debug.Stack()))
+			}
+		}()
+		f()
+	})
+	return true
+}
+
+// owner returns the node that holds a session, if that is another one that can
+// be reached.
+func (p *peering) owner(id string) (node string, ok bool) {
+	n := len(p.self)
+	if len(id) <= n+1 || len(id) > maxID || id[n] != '-' || id[:n] == p.self {
+		return "", false
+	}
+	return id[:n], p.link.Up(id[:n])
+}
+
+// maxID is more than any session's ID has in bytes, unless Options.NewID makes
+// it so.
+const maxID = 256
+
+// receive takes a message of another node. What is malformed is dropped: it is
+// of a node of another release, or of none.
+func (p *peering) receive(from string, body []byte) {
+	if len(body) < 2 || body[0] != peerVersion {
+		return
+	}
+	kind, r := peerKind(body[1]), peerReader{b: body[2:]}
+	number := r.number()
+	switch kind {
+	case kindGet, kindPost:
+		m := foreign{from: from, req: number, protocol: int(r.number()), sid: r.text()}
+		if kind == kindPost {
+			m.records = r.byte()&flagBinary != 0
+			m.body = r.bytes()
+		}
+		if r.end() {
+			p.serve(kind, m)
+		}
+	case kindGone:
+		if sid := r.text(); r.end() {
+			p.gone(pollKey{from, number}, sid)
+		}
+	case kindNudge:
+		if r.end() {
+			p.nudged(pollKey{from, number})
+		}
+	case kindData:
+		a := peerAnswer{kind: kind}
+		flags := r.byte()
+		a.answer.Binary, a.answer.Compress = flags&flagBinary != 0, flags&flagCompress != 0
+		a.answer.Body = r.bytes()
+		p.answered(from, number, a, &r)
+	case kindStatus:
+		p.answered(from, number, peerAnswer{kind: kind, status: int(r.number())}, &r)
+	case kindRefuse:
+		p.answered(from, number, peerAnswer{kind: kind, refusal: refusalOf(int(r.number()), r.text())}, &r)
+	}
+}
+
+// lost gives up what is under way with a node.
+func (p *peering) lost(node string) {
+	p.mu.Lock()
+	var requests []*request
+	for _, r := range p.requests {
+		if r.node == node {
+			requests = append(requests, r)
+		}
+	}
+	var cancel []context.CancelFunc
+	for key, o := range p.polls {
+		if key.node == node {
+			o.gone = true
+			cancel = append(cancel, o.cancel)
+		}
+	}
+	p.mu.Unlock()
+	for _, r := range requests {
+		r.settle(peerAnswer{kind: kindRefuse, refusal: unknownSession})
+	}
+	for _, f := range cancel {
+		f()
+	}
+}
