@@ -32,7 +32,7 @@ async function client(i) {
     if (data !== last + 1) wrong.push(`${user}: ${data} after ${last}`);
     last = data;
   });
-  await until(60_000, () => `${user} does not connect`, () => socket.connected);
+  await until(20_000, () => `${user} does not connect`, () => socket.connected);
   took.push(performance.now() - begun);
   connected++;
   const answers = [];
