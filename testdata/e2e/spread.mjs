@@ -21,7 +21,7 @@ let heardAll = 0;
 
 async function client(i) {
   const begun = performance.now();
-  const user = `user-${i}`;
+  const user = `user-${process.pid}-${i}`; // not one of a run before, who is still missed
   const socket = io(url, { ...modes[mode], forceNew: true, auth: { user } });
   socket.on('connect_error', (err) => errors.push(`${user}: ${err.message} ${err.description ?? ''}`));
   socket.on('disconnect', (why) => {
