@@ -54,9 +54,9 @@ var arrows = map[string][]string{
 	"transport/websocket": {"transport"},
 
 	// What joins Servers of Engine.IO sees the bus; they do not.
-	"transport/peers": {"transport/engineio", "broker"},
-	"transport/polling":   {"transport"},
-	"transport":           {},
+	"transport/peers":   {"transport/engineio", "broker"},
+	"transport/polling": {"transport"},
+	"transport":         {},
 
 	// The Admin UI's namespace is an application of socketio.
 	"transport/socketio/admin": {"transport/socketio", "transport/engineio", "adapter"},

@@ -40,6 +40,10 @@ type poll struct {
 
 // serve answers a request. It does not wait.
 func (p *peering) serve(kind peerKind, m foreign) {
+	if kind == kindUpgrade {
+		p.offer(m)
+		return
+	}
 	conn, sess, refused, ok := p.find(m)
 	if !ok {
 		p.refuse(m, refused)

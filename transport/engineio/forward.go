@@ -41,6 +41,7 @@ type peerAnswer struct {
 	answer  polling.Answer // of kindData
 	status  int            // of kindStatus
 	refusal refusal        // of kindRefuse
+	pipe    uint64         // of kindOffer
 }
 
 // working is the status by which the owner of a session says that it works on a
@@ -66,8 +67,10 @@ func (p *peering) forward(w http.ResponseWriter, r *http.Request, name, id strin
 		return false
 	}
 	switch upgrade := isUpgrade(r); {
-	case upgrade:
+	case upgrade && (name != WebSocket || p.srv.opts.DisableUpgrades):
 		p.srv.refuse(w, r, badRequest.because("TRANSPORT_HANDSHAKE_ERROR"))
+	case upgrade:
+		p.upgrade(w, r, node, id, query)
 	case name != Polling:
 		p.srv.refuse(w, r, badRequest.because("TRANSPORT_MISMATCH", "transport", name))
 	case r.Method == http.MethodGet:

@@ -2,7 +2,9 @@ package engineio
 
 import (
 	"context"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 )
 
@@ -23,6 +25,10 @@ type peering struct {
 	last     uint64              // request or pipe that was numbered
 	requests map[uint64]*request // as the edge
 	polls    map[pollKey]*poll   // as the owner: GETs that wait
+	offers   map[edgeKey]bool    // as the edge: those of owners for which there is no edge yet; true if taken back
+	edges    map[edgeKey]*edge   // as the edge: WebSockets
+	pipes    map[uint64]*pipe    // as the owner: WebSockets
+	boxes    map[string]*outbox  // as the owner: what is to be said about pipes
 }
 
 func newPeering(srv *Server, link Peers) *peering {
@@ -32,6 +38,10 @@ func newPeering(srv *Server, link Peers) *peering {
 		self:     link.Self(),
 		requests: make(map[uint64]*request),
 		polls:    make(map[pollKey]*poll),
+		offers:   make(map[edgeKey]bool),
+		edges:    make(map[edgeKey]*edge),
+		pipes:    make(map[uint64]*pipe),
+		boxes:    make(map[string]*outbox),
 	}
 	p.stop = link.Listen(PeerHandler{Message: p.receive, Lost: p.lost})
 	return p
@@ -78,12 +88,35 @@ func (p *peering) run(f func()) bool {
 	p.wg.Go(func() {
 		defer func() {
 			if v := recover(); v != nil {
-				p.srv.log.Error("receiver panicked", "panic", v, "stack", string(debug.Stack()))
+				p.panicked(v)
 			}
 		}()
 		f()
 	})
 	return true
+}
+
+func (p *peering) panicked(v any) {
+	p.srv.log.Error("receiver panicked", "panic", v, "stack", string(debug.Stack()))
+}
+
+// abort ends all WebSockets here of other nodes' sessions.
+func (p *peering) abort() {
+	if p == nil {
+		return
+	}
+	for _, e := range p.allEdges() {
+		e.conn.Abort()
+	}
+}
+
+func (p *peering) allEdges() []*edge {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Values(p.edges))
 }
 
 // owner returns the node that holds a session, if that is another one that can
@@ -109,7 +142,7 @@ func (p *peering) receive(from string, body []byte) {
 	kind, r := peerKind(body[1]), peerReader{b: body[2:]}
 	number := r.number()
 	switch kind {
-	case kindGet, kindPost:
+	case kindGet, kindPost, kindUpgrade:
 		m := foreign{from: from, req: number, protocol: int(r.number()), sid: r.text()}
 		if kind == kindPost {
 			m.records = r.byte()&flagBinary != 0
@@ -136,6 +169,14 @@ func (p *peering) receive(from string, body []byte) {
 		p.answered(from, number, peerAnswer{kind: kind, status: int(r.number())}, &r)
 	case kindRefuse:
 		p.answered(from, number, peerAnswer{kind: kind, refusal: refusalOf(int(r.number()), r.text())}, &r)
+	case kindOffer:
+		p.offered(from, number, peerAnswer{kind: kind, pipe: r.number()}, &r)
+	case kindProbed, kindUpgraded, kindIn, kindCredit, kindEnd:
+		p.fromEdge(kind, from, number, &r)
+	case kindPiped, kindGrant, kindClose:
+		p.fromOwner(kind, edgeKey{from, number}, &r)
+	case kindOut:
+		p.out(from, number, &r)
 	}
 }
 
@@ -155,11 +196,34 @@ func (p *peering) lost(node string) {
 			cancel = append(cancel, o.cancel)
 		}
 	}
+	var pipes []*pipe
+	for _, c := range p.pipes {
+		if c.edge == node {
+			pipes = append(pipes, c)
+		}
+	}
+	var edges []*edge
+	for key, e := range p.edges {
+		if key.owner == node {
+			edges = append(edges, e)
+		}
+	}
+	for key := range p.offers {
+		if key.owner == node {
+			p.offers[key] = true
+		}
+	}
 	p.mu.Unlock()
 	for _, r := range requests {
 		r.settle(peerAnswer{kind: kindRefuse, refusal: unknownSession})
 	}
 	for _, f := range cancel {
 		f()
+	}
+	for _, c := range pipes {
+		c.end(errPipe)
+	}
+	for _, e := range edges {
+		e.lost()
 	}
 }

@@ -23,7 +23,7 @@ const (
 	kindNudge                        // E → O: req. It shall be answered now: E is about to leave
 	kindUpgrade                      // E → O: req, protocol, sid. O answers kindOffer or kindRefuse
 	kindProbed                       // E → O: pipe. E has answered the probe
-	kindUpgraded                     // E → O: pipe. The client has completed the upgrade. O answers kindPiped, kindMoved or kindEnd
+	kindUpgraded                     // E → O: pipe. The client has completed the upgrade. O answers kindPiped, kindMoved or kindClose
 	kindData                         // O → E: req, flags, body
 	kindStatus                       // O → E: req, status. An answer without a body; of a POST, 200 is "ok"
 	kindRefuse                       // O → E: req, code, name
@@ -32,8 +32,10 @@ const (
 	kindMoved                        // O → E: pipe, state
 	kindIn                           // E → O: pipe, flags, body. A frame of the client
 	kindOut                          // O → E: flags, pipes, frames. Frames for clients
-	kindCredit                       // both: pipe, bytes that may be sent besides
-	kindEnd                          // both: pipe, cause. Of E, the end of the WebSocket; of O, what shall end it
+	kindCredit                       // E → O: pipe, bytes that the client has taken
+	kindGrant                        // O → E: pipe, bytes of the client that were taken
+	kindEnd                          // E → O: pipe, cause. The WebSocket has ended
+	kindClose                        // O → E: pipe, how. It shall end; also the answer to what is of no pipe
 )
 
 // The bits of flags.
@@ -52,6 +54,8 @@ func peerMessage(kind peerKind, numbers ...uint64) []byte {
 	}
 	return b
 }
+
+func appendNumber(b []byte, n uint64) []byte { return binary.AppendUvarint(b, n) }
 
 func appendText[T string | []byte](b []byte, text T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)

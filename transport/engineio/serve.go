@@ -77,18 +77,23 @@ func (s *Server) first(w http.ResponseWriter, r *http.Request, name string, quer
 			return
 		}
 	}
-	release := func() {}
-	if s.opts.Admit != nil {
-		f, err := s.opts.Admit(r)
-		if err != nil {
-			s.refuse(w, r, forbid(err))
-			return
-		}
-		if f != nil {
-			release = f
-		}
+	release, err := s.admit(r)
+	if err != nil {
+		s.refuse(w, r, forbid(err))
+		return
 	}
 	s.handshake(w, r, query, release)
+}
+
+// admit has a connection counted, until release is called.
+func (s *Server) admit(r *http.Request) (release func(), err error) {
+	if s.opts.Admit != nil {
+		release, err = s.opts.Admit(r)
+	}
+	if release == nil {
+		release = func() {}
+	}
+	return release, err
 }
 
 // isUpgrade reports whether r asks for a WebSocket (RFC 6455, section 4.1).

@@ -69,21 +69,26 @@ func (s *Session) probe(l *link, binary bool, data []byte) error {
 	switch {
 	case !binary && string(data) == "2probe":
 		_ = l.conn.Send(probed) // fails only by the end of the candidate
-		s.mu.Lock()
-		ok := s.candidate == l
-		if ok {
-			s.link.conn.(*polling.Conn).Release()
-		}
-		s.mu.Unlock()
-		if f := s.srv.opts.Hooks.Upgrading; ok && f != nil {
-			f()
-		}
+		s.probed(l)
 	case !binary && len(data) > 0 && data[0] == '5':
 		s.complete(l)
 	default:
 		s.dropped(l, "packet")
 	}
 	return nil
+}
+
+// probed follows that a candidate has answered the probe.
+func (s *Session) probed(l *link) {
+	s.mu.Lock()
+	ok := s.candidate == l
+	if ok {
+		s.link.conn.(*polling.Conn).Release()
+	}
+	s.mu.Unlock()
+	if f := s.srv.opts.Hooks.Upgrading; ok && f != nil {
+		f()
+	}
 }
 
 // complete puts l in the place of the polling transport: what was queued
