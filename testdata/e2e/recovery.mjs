@@ -196,6 +196,36 @@ await check('handlers see an end before the new beginning', async () => {
   g.close();
 });
 
+await check('there and back, again and again', async () => {
+  const g = await guest();
+  const want = [];
+  for (let i = 0; i < 8; i++) {
+    const how = ['reset', 'finish', 'freeze', 'reset'][i % 4];
+    if (how === 'freeze') await g.connected(); // nothing ends amid an upgrade but that
+    await g.lose(how, async () => {
+      want.push(['direct', i], ['all', i]);
+      await g.emit('direct', i);
+      await order('emit', { event: 'all', args: [i] });
+    });
+    g.recovered();
+  }
+  await g.hears(...want);
+  g.close();
+});
+
+await check('who leaves, and comes again, begins anew', async () => {
+  const g = await guest();
+  await g.emit('e', 1);
+  await g.hears(['e', 1]);
+  g.socket.disconnect();
+  g.socket.connect();
+  await g.connected();
+  assert.equal(g.socket.recovered, false);
+  await g.emit('e', 2);
+  await g.hears(['e', 2]);
+  g.close();
+});
+
 await check('rooms and data change while the client is away', async () => {
   const g = await guest();
   await order('join', { id: g.id, room: 'left' });
