@@ -201,7 +201,8 @@ await check('there and back, again and again', async () => {
   const want = [];
   for (let i = 0; i < 8; i++) {
     const how = ['reset', 'finish', 'freeze', 'reset'][i % 4];
-    if (how === 'freeze') await g.connected(); // nothing ends amid an upgrade but that
+    await g.connected(); // and upgraded: nothing ends amid an upgrade but that
+    await delay(50); // for a poll to be there that can end
     await g.lose(how, async () => {
       want.push(['direct', i], ['all', i]);
       await g.emit('direct', i);
