@@ -17,6 +17,7 @@ import (
 func TestRecovery(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel() // it waits, mostly
 			_, addr, _ := newOrders(t, recoveryOptions)
 			recoveryScript(t, mode, addr, addr)
 		})
@@ -36,6 +37,7 @@ func TestRecoveryElsewhere(t *testing.T) {
 			}
 			for _, mode := range modes {
 				t.Run(fmt.Sprintf("%s/%d/%s", link, n, mode), func(t *testing.T) {
+					t.Parallel()
 					_, door, first := newOrders(t, recoveryOptions, linksOver(t, link, n)...)
 					recoveryScript(t, mode, door, first)
 				})
