@@ -100,7 +100,7 @@ func (s *spread) counts() (sent []int, lost int) {
 
 // look asks all instances whether they are ready.
 func (s *spread) look() {
-	client := http.Client{Timeout: 5 * time.Second}
+	client := http.Client{Timeout: 2 * time.Second}
 	var wg sync.WaitGroup
 	for i, addr := range s.addrs {
 		wg.Go(func() { // ends with the answer

@@ -60,12 +60,23 @@ func startPairOver(t *testing.T, driver string, environ ...string) (a, b *instan
 // so on.
 func startSeveral(t *testing.T, n int, driver string, environ ...string) (all []*instance) {
 	t.Helper()
-	environ = append(environ, "CARILLON_BROKER__DRIVER="+driver, "CARILLON_BROKER__CLUSTER=e2e-"+strings.ToLower(rand.Text()),
-		"CARILLON_SERVER__CORS__ORIGINS=*")
+	cluster := newCluster()
 	for i := range n {
-		all = append(all, startInstance(t, "node-"+string(rune('a'+i)), environ...))
+		all = append(all, startMember(t, cluster, i, driver, environ...))
 	}
 	return all
+}
+
+// newCluster returns the name of a cluster of its own.
+func newCluster() string { return "e2e-" + strings.ToLower(rand.Text()) }
+
+// startMember starts one instance of a cluster.
+func startMember(t *testing.T, cluster string, i int, driver string, environ ...string) *instance {
+	t.Helper()
+	environ = slices.Concat(environ, []string{
+		"CARILLON_BROKER__DRIVER=" + driver, "CARILLON_BROKER__CLUSTER=" + cluster, "CARILLON_SERVER__CORS__ORIGINS=*",
+	})
+	return startInstance(t, "node-"+string(rune('a'+i)), environ...)
 }
 
 // brokers are those that can join instances.

@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -111,69 +110,4 @@ func (s *stopTimes) slowest(c *throng) (longest time.Duration) {
 		v.mu.Unlock()
 	}
 	return longest
-}
-
-// TestCrash kills one of three instances while a throng talks, and compares what
-// is recovered with what is said to be. CARILLON_TEST_THRONG is its size; 100 if
-// it is unset.
-func TestCrash(t *testing.T) {
-	size := scale(t, "CARILLON_TEST_THRONG", 100)
-	back := newReceiver(t)
-	instances := startSeveral(t, 3, "redis", travelConfig(t, back)...)
-	s := newSpread(t, inTurns, instances...)
-	c := newThrong(t, s, size, min(size, 50))
-	stop := c.talk(t, 5)
-	sleep(t, 2*time.Second)
-	killed := instances[1]
-	var before [2]figures
-	survivors := []*instance{instances[0], instances[2]}
-	for i, one := range survivors {
-		before[i] = scrape(t, one.url())
-	}
-	there := 0
-	for _, v := range c.all {
-		if v.where() == killed.name {
-			there++
-		}
-	}
-	killed.kill(t)
-	eventually(t, "not all are back", func() bool {
-		for _, v := range c.all {
-			if at := v.where(); at == "" || at == killed.name {
-				return false
-			}
-		}
-		return true
-	})
-	sleep(t, 2*time.Second)
-	stop()
-
-	a := c.audit()
-	recovered, failed := 0.0, 0.0
-	for i, one := range survivors {
-		for name, value := range scrape(t, one.url()) {
-			switch value -= before[i][name]; {
-			case name == "carillon_recovery_recovered_total":
-				recovered += value
-			case strings.HasPrefix(name, "carillon_recovery_failed_total"):
-				failed += value
-			}
-		}
-	}
-	t.Logf("RESULT SIGKILL of 1 of 3 instances, with %d of %d clients: %s; the others count %v recovered and %v not; missing by the instance that was told: %v",
-		there, size, a, recovered, failed, a.missing)
-	if a.journeys != there {
-		t.Errorf("%d had to move, %d were there", a.journeys, there)
-	}
-	if float64(a.recovered) != recovered || float64(a.journeys-a.recovered) != failed {
-		t.Errorf("%d were recovered and %d not", a.recovered, a.journeys-a.recovered)
-	}
-	if a.doubled > 0 || len(a.disorder) > 0 {
-		t.Errorf("doubled: %d, out of order: %v", a.doubled, a.disorder[:min(5, len(a.disorder))])
-	}
-	for _, one := range survivors {
-		if n := a.missing[one.name]; n > 0 {
-			t.Errorf("%d deliveries of what %s was told are missing", n, one.name)
-		}
-	}
 }

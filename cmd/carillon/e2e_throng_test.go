@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -153,11 +154,13 @@ type audit struct {
 // audit looks at all that was said.
 func (c *throng) audit() (a audit) {
 	a.missing = make(map[string]int)
+	by := make(map[string][]utterance)
 	for _, members := range c.groups {
 		talker := members[0]
 		talker.mu.Lock()
 		said := slices.Clone(talker.said)
 		talker.mu.Unlock()
+		by[talker.user] = said
 		for i, u := range said {
 			a.said++
 			if u.acked {
@@ -188,8 +191,11 @@ func (c *throng) audit() (a audit) {
 	for _, v := range c.all {
 		v.mu.Lock()
 		for from, l := range v.heard {
+			said := by[from[strings.LastIndex(from, " ")+1:]]
 			for _, d := range l.disorder {
-				a.disorder = append(a.disorder, fmt.Sprintf("%s heard %s: %s", v.user, from, d))
+				if said[d[0]-1].acked && said[d[1]-1].acked { // what is not may still be under way when more is said
+					a.disorder = append(a.disorder, fmt.Sprintf("%s heard %s: %d after %d", v.user, from, d[0], d[1]))
+				}
 			}
 		}
 		for _, j := range v.journeys {

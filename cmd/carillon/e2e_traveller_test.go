@@ -54,7 +54,7 @@ type journey struct {
 type ledger struct {
 	times    []uint8 // by number, how often
 	last     int
-	disorder []string
+	disorder [][2]int // a number, and that before it, which is not smaller
 }
 
 func (l *ledger) take(n int) {
@@ -63,7 +63,7 @@ func (l *ledger) take(n int) {
 	}
 	l.times[n]++
 	if n <= l.last {
-		l.disorder = append(l.disorder, fmt.Sprintf("%d after %d", n, l.last))
+		l.disorder = append(l.disorder, [2]int{n, l.last})
 	}
 	l.last = n
 }
@@ -283,6 +283,15 @@ func (v *traveller) where() string {
 		return ""
 	}
 	return v.instance
+}
+
+// cut has it lose its connection.
+func (v *traveller) cut() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.conn != nil {
+		_ = v.conn.CloseNow()
+	}
 }
 
 // throughMany is a client for as many WebSockets as there are.
