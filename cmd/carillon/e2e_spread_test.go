@@ -4,6 +4,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // TestSpreadClients has clients with the official library connect through a
@@ -38,5 +39,25 @@ func TestSpreadClients(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestSpreadCrash kills one of three instances under clients who have it for
+// the owner of their session, for the edge of its WebSocket, or have a poll
+// waiting there. It comes back later.
+func TestSpreadCrash(t *testing.T) {
+	for _, mode := range []string{"polling", "upgrade"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel() // it waits, mostly
+			instances := startSeveral(t, 3, "redis", joinedBy(t, "redis")...)
+			s := newSpread(t, inTurns, instances...)
+			crash := func(t *testing.T) {
+				sleep(t, time.Second)
+				instances[1].kill(t)
+				sleep(t, 3*time.Second)
+				instances[1].start(t)
+			}
+			runScript(t, asks{"kill": crash}, "rolling.mjs", "kill", mode, s.url(), "12")
+		})
 	}
 }
