@@ -40,12 +40,14 @@ type edge struct {
 	conn      *websocket.Conn
 	release   func()        // what Options.Admit returned; called at the end
 	uncounted bool          // Server.wg does not count it
-	answer    chan edgeTurn // has room for one: how the upgrade went
+	answer    chan []byte   // has room for one: the session that moves here, or nil for a pipe
 	done      chan struct{} // closed with over
 	ending    chan struct{} // closed with asked
 	wake      chan struct{} // a token: window has grown
 
-	state edgeState // of the Conn's goroutine
+	// Of the Conn's goroutine.
+	state edgeState
+	next  *link // of edgeMoved
 
 	mu       sync.Mutex // guards the fields below; then peering.mu may be taken
 	over     bool       // nothing is passed on any more
@@ -64,11 +66,9 @@ type edgeState int
 const (
 	edgeProbing edgeState = iota
 	edgePiped
-	edgeDown // a candidate that was turned down
+	edgeMoved // the session is this node's now
+	edgeDown  // a candidate that was turned down
 )
-
-// An edgeTurn is what the owner answers to the end of an upgrade.
-type edgeTurn struct{ piped bool }
 
 // upgrade answers a WebSocket request that names a session of another node.
 func (p *peering) upgrade(w http.ResponseWriter, r *http.Request, node, id string, query url.Values) {
@@ -116,7 +116,7 @@ func (p *peering) upgrade(w http.ResponseWriter, r *http.Request, node, id strin
 	conn.Speak(dialect(query))
 	e := &edge{
 		p: p, key: key, conn: conn, release: release, window: pipeWindow,
-		answer: make(chan edgeTurn, 1), done: make(chan struct{}), ending: make(chan struct{}), wake: make(chan struct{}, 1),
+		answer: make(chan []byte, 1), done: make(chan struct{}), ending: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	e.check = alarm{wg: &p.wg, f: e.checked}
 	e.leaving = alarm{wg: &p.wg, f: e.leave}
@@ -176,6 +176,8 @@ func (e *edge) Frame(binary bool, data []byte) error {
 		return e.probe(binary, data)
 	case edgePiped:
 		return e.pass(binary, data)
+	case edgeMoved:
+		return e.next.Frame(binary, data)
 	}
 	return nil
 }
@@ -203,9 +205,8 @@ func (e *edge) complete() error {
 	timer := time.NewTimer(postTime)
 	defer timer.Stop()
 	select {
-	case <-e.answer:
-		e.state = edgePiped
-		return nil
+	case state := <-e.answer:
+		return e.answered(state)
 	case <-e.ending:
 	case <-e.done:
 	case <-timer.C:
@@ -214,11 +215,33 @@ func (e *edge) complete() error {
 	}
 	e.state = edgeDown
 	select {
-	case <-e.answer: // it came before the end
-		e.state = edgePiped
+	case state := <-e.answer: // it came before the end
+		return e.answered(state)
 	default:
+		return nil
+	}
+}
+
+// answered follows what the owner makes of the upgrade.
+func (e *edge) answered(state []byte) error {
+	if state != nil {
+		return e.arrive(state)
+	}
+	e.state = edgePiped
+	if f := e.p.srv.opts.Hooks.Piped; f != nil {
+		f()
 	}
 	return nil
+}
+
+// become makes the Conn the transport of a session of this node.
+func (e *edge) become(l *link) {
+	e.state, e.next = edgeMoved, l
+	e.stop()
+	e.p.forgetEdge(e)
+	if !e.uncounted {
+		e.p.srv.wg.Done() // the session is counted
+	}
 }
 
 // pass sends a frame of the client to the owner, when there is room for it.
@@ -250,6 +273,10 @@ func (e *edge) pass(binary bool, data []byte) error {
 
 // Closed implements transport.Receiver.
 func (e *edge) Closed(err error) {
+	if e.next != nil {
+		e.next.Closed(err)
+		return
+	}
 	e.stop()
 	cause := pipeCause(err)
 	e.mu.Lock()

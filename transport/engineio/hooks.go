@@ -27,6 +27,11 @@ type Hooks struct {
 	// answer), "timeout" or "unreachable".
 	Forwarded func(method, failure string)
 
+	// Piped is called when a WebSocket here became the transport of another
+	// node's session, and Moved when such a session became one of this node.
+	Piped func()
+	Moved func()
+
 	Polling   polling.Hooks   // passed on
 	WebSocket websocket.Hooks // passed on
 }

@@ -173,7 +173,7 @@ func (p *peering) receive(from string, body []byte) {
 		p.offered(from, number, peerAnswer{kind: kind, pipe: r.number()}, &r)
 	case kindProbed, kindUpgraded, kindIn, kindCredit, kindEnd:
 		p.fromEdge(kind, from, number, &r)
-	case kindPiped, kindGrant, kindClose:
+	case kindPiped, kindMoved, kindGrant, kindClose:
 		p.fromOwner(kind, edgeKey{from, number}, &r)
 	case kindOut:
 		p.out(from, number, &r)

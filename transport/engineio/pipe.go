@@ -269,8 +269,14 @@ func (c *pipe) ended(cause uint64) {
 	}
 }
 
-// begin makes the pipe the session's transport, and hands over what comes by it.
+// begin makes the pipe the session's transport, and hands over what comes by it;
+// or the session moves to where the pipe ends.
 func (c *pipe) begin() {
+	if state, ok := c.sess.depart(c.recv); ok {
+		c.p.drop(c)
+		c.box.say(c, appendText(peerMessage(kindMoved, c.id), state))
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.begun || c.phase == pipeEnded {

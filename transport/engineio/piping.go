@@ -96,7 +96,11 @@ func (p *peering) fromEdge(kind peerKind, from string, number uint64, r *peerRea
 // fromOwner takes what another node says to a WebSocket here.
 func (p *peering) fromOwner(kind peerKind, key edgeKey, r *peerReader) {
 	var n uint64
-	if kind != kindPiped {
+	var state []byte
+	switch kind {
+	case kindMoved:
+		state = r.bytes()
+	case kindGrant, kindClose:
 		n = r.number()
 	}
 	if !r.end() {
@@ -110,9 +114,9 @@ func (p *peering) fromOwner(kind peerKind, key edgeKey, r *peerReader) {
 	p.mu.Unlock()
 	switch {
 	case e == nil:
-	case kind == kindPiped:
+	case kind == kindPiped, kind == kindMoved:
 		select {
-		case e.answer <- edgeTurn{piped: true}:
+		case e.answer <- state:
 		default:
 		}
 	case kind == kindGrant:

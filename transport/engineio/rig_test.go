@@ -64,6 +64,9 @@ func (p *peer) Closed(reason engineio.Reason, err error) { p.closed <- end{reaso
 // that sends each request to the next one. Tests do not run in parallel.
 var across = 0
 
+// acrossHold is the UpgradeHold of those nodes.
+var acrossHold time.Duration
+
 // newRig serves over TCP, or over pipes where time is a bubble's.
 func newRig(t *testing.T, opts engineio.Options, pipes bool) *rig {
 	t.Helper()
@@ -73,6 +76,7 @@ func newRig(t *testing.T, opts engineio.Options, pipes bool) *rig {
 func newRigWith(t *testing.T, opts engineio.Options, pipes bool, hear func(*peer, bool, []byte) error) *rig {
 	t.Helper()
 	if across > 0 {
+		opts.UpgradeHold = acrossHold
 		return newClusterWith(t, across, opts, pipes, memory.NewHub().Driver, hear).rig
 	}
 	if opts.Logger == nil {

@@ -200,7 +200,7 @@ func (s *Server) begin(sess *Session, name string, conn interface {
 		sess.mu.Unlock()
 		conn.Start(l)
 	}()
-	recv = s.accept(sess)
+	recv = s.receiver(sess, name)
 }
 
 // cancel undoes register for a session that never began.

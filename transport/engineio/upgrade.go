@@ -60,6 +60,11 @@ func (s *Session) reserve(l *link) bool {
 	s.candidate = l
 	s.upgradeBy = time.Now().Add(s.srv.opts.UpgradeTimeout)
 	s.upgrading.set(s.srv.opts.UpgradeTimeout)
+	if _, elsewhere := l.conn.(*pipe); elsewhere {
+		s.held().within(max(holdUpgrade, s.srv.opts.UpgradeHold))
+	} else {
+		s.held().within(0) // it stays
+	}
 	return true
 }
 
@@ -119,6 +124,10 @@ func (s *Session) complete(l *link) {
 	}
 	s.mu.Unlock()
 	<-old.done // a correct client has no POST under way: there is nothing to wait for
+	if h, ok := s.recv.(*hold); ok {
+		h.release()
+		<-h.opened
+	}
 	s.srv.upgraded(s.recv)
 }
 
@@ -140,6 +149,7 @@ func (s *Session) drop(why string) {
 	}
 	s.candidate, l.failed = nil, why
 	s.upgrading.stop()
+	s.held().within(0)
 	if p, ok := s.link.conn.(*polling.Conn); ok {
 		p.Resume()
 	}

@@ -15,6 +15,7 @@ import (
 // block.
 type Node struct {
 	Connections func() (websocket, polling int)
+	Pipes       func() (connections, sessions int)
 	Buffered    func() int // bytes that wait for clients
 	Recovery    func() socketio.RecoveryStats
 	Users       func() (users, devices int) // that are online, on all nodes
@@ -33,6 +34,15 @@ func (m *Metrics) Watch(n Node) {
 	m.LabeledGauge("connections", connections, "transport", "polling", func() float64 {
 		_, polling := n.Connections()
 		return float64(polling)
+	})
+	const pipes = "Clients at present whose connection is at one node and whose session at another, by what of them is here."
+	m.LabeledGauge("pipes", pipes, "end", "connection", func() float64 {
+		connections, _ := n.Pipes()
+		return float64(connections)
+	})
+	m.LabeledGauge("pipes", pipes, "end", "session", func() float64 {
+		_, sessions := n.Pipes()
+		return float64(sessions)
 	})
 	m.Gauge("client_queue_bytes", "Bytes that wait for clients of this node to take them.", func() float64 { return float64(n.Buffered()) })
 	m.Gauge("recovery_parked_sockets", "Sockets that are kept at present for their client to come back.",
