@@ -11,6 +11,7 @@ import (
 // what is recovered with what is said to be. CARILLON_TEST_THRONG is its size;
 // 100 if it is unset, and then the instance is only killed.
 func TestCrash(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	size := scale(t, "CARILLON_TEST_THRONG", 100)
 	for _, failure := range []string{"killed", "frozen for 10s", "without the broker for 3s"} {
 		if os.Getenv("CARILLON_TEST_THRONG") == "" && failure != "killed" {

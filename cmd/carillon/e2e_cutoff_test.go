@@ -19,6 +19,7 @@ import (
 // twice over Redis if it is unset. With it the same is measured of Node's
 // server, if its packages are installed, which fails no test.
 func TestCutOff(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	all := os.Getenv("CARILLON_TEST_CUTS") != ""
 	cuts := scale(t, "CARILLON_TEST_CUTS", 2)
 	for _, broker := range brokers {

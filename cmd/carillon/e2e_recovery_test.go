@@ -15,9 +15,10 @@ import (
 
 // TestRecovery cuts the connection of the official client in all ways.
 func TestRecovery(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
-			t.Parallel() // it waits, mostly
+			t.Parallel()
 			_, addr, _ := newOrders(t, recoveryOptions)
 			recoveryScript(t, mode, addr, addr)
 		})
@@ -30,6 +31,7 @@ var recoveryOptions = socketio.Options{Recovery: socketio.Recovery{Enabled: true
 // each of its connections, goes to the next of three servers. With
 // CARILLON_NIGHTLY it does so over each broker, and with two servers, too.
 func TestRecoveryElsewhere(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	for _, link := range append([]string{"memory"}, brokers...) {
 		for _, n := range []int{2, 3} {
 			if os.Getenv("CARILLON_NIGHTLY") == "" && (link != "memory" || n != 3) {

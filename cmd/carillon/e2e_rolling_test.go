@@ -31,6 +31,7 @@ func (r *receiver) offline() (users []string) {
 // throng talks, and among it some with the official library.
 // CARILLON_TEST_THRONG is how many they are; 100 if it is unset.
 func TestRollingRestart(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	size := scale(t, "CARILLON_TEST_THRONG", 100)
 	back := newReceiver(t)
 	instances := startSeveral(t, 3, "redis", travelConfig(t, back)...)
