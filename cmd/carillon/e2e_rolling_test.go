@@ -51,7 +51,7 @@ func TestRollingRestart(t *testing.T) {
 			eventually(t, one.name+" is not ready again", func() bool { return s.ready(i) })
 		}
 	}
-	runScript(t, asks{"restart": restart}, "rolling.mjs", "restart", "websocket", s.url(), strconv.Itoa(min(20, max(5, size/100))))
+	runScript(t, asks{"restart": restart}, "rolling.mjs", "restart", "upgrade", s.url(), strconv.Itoa(min(20, max(5, size/100))))
 	stop()
 
 	a := c.audit()
