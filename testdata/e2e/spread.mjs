@@ -71,6 +71,25 @@ await check('what they say, and hear, comes once and in order', () => {
   assert.equal(heardAll, total);
 });
 
+await check('much at once comes whole; too much ends the connection, not the session', async () => {
+  const user = `user-${process.pid}-much`;
+  const socket = io(url, { ...modes[mode], forceNew: true, auth: { user }, reconnectionDelay: 100 });
+  await until(20_000, () => `${user} does not connect`, () => socket.connected);
+  const heard = [];
+  socket.on('message', ({ data }) => heard.push(data.length));
+  const much = (n) => 'much '.repeat(n / 5);
+  for (const n of [900_000, 10, 600_000]) await socket.timeout(20_000).emitWithAck('message', { to: user, data: much(n) });
+  await until(10_000, () => `heard ${heard}`, () => heard.length === 3);
+  assert.deepEqual(heard, [900_000, 10, 600_000]);
+  if (mode === 'polling') { // by WebSocket it is a breach of the protocol
+    socket.emit('message', { to: user, data: much(2_000_000) });
+    await until(10_000, () => 'it is not told', () => !socket.connected);
+    await until(20_000, () => 'it does not come back', () => socket.connected);
+    assert.equal(socket.recovered, true);
+  }
+  socket.disconnect();
+});
+
 took.sort((a, b) => a - b);
 const at = (q) => Math.round(took[Math.min(took.length - 1, Math.floor(q * took.length))] ?? NaN);
 result(`${connected} of ${total} connected (${mode}), ${errors.length} connect_error, ${disconnects.length} disconnect, ` +
