@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -71,71 +69,6 @@ func TestServerRecovers(t *testing.T) {
 		t.Errorf("recovered %v of %v, with %v events, of %v bytes", at["carillon_recovery_recovered_total"], at["carillon_recovery_parked_total"],
 			at["carillon_recovery_replayed_events_total"], at["carillon_recovery_log_bytes"])
 	}
-}
-
-// TestRecoveryUnderLoad cuts a client off for two seconds, again and again,
-// while 1,000 messages a second are for it.
-func TestRecoveryUnderLoad(t *testing.T) {
-	const rate, cuts = 1000, 6
-	o, addr, _ := newOrders(t, socketio.Options{Recovery: socketio.Recovery{Enabled: true}})
-	w := newWire(t, addr)
-	ctx, stop := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	defer func() { stop(); wg.Wait() }()
-	sent := 0
-	begin := func(*testing.T) {
-		wg.Go(func() { // ends with stop
-			tick := time.NewTicker(10 * time.Millisecond)
-			defer tick.Stop()
-			for range tick.C {
-				if ctx.Err() != nil {
-					break
-				}
-				for range rate / 100 {
-					sent++
-					if err := o.nodes[0].Of("/").To("load").Emit("n", sent); err != nil {
-						t.Error(err)
-					}
-				}
-			}
-			if err := o.nodes[0].Of("/").To("load").Emit("end", sent); err != nil {
-				t.Error(err)
-			}
-		})
-		wg.Go(func() { // ends after the last cut
-			for i := range cuts {
-				if !wait(ctx, time.Second+time.Duration(rand.IntN(1000))*time.Millisecond) {
-					return
-				}
-				if i%3 == 2 {
-					w.freeze(t)
-					w.set(true)
-				} else {
-					w.refuse(t)
-				}
-				wait(ctx, 2*time.Second)
-				w.set(false)
-			}
-			wait(ctx, 2*time.Second)
-			stop()
-		})
-	}
-	o.nodes[0].Of("/").OnConnect(func(_ context.Context, s *socketio.Socket) { s.Join("load") })
-	start := time.Now()
-	runScript(t, asks{"begin": begin}, "recovery_load.mjs", w.url())
-	wg.Wait()
-	lost := 0
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, l := range o.log {
-		if l.What == "connect" && !l.Recovered {
-			lost++
-		}
-	}
-	if lost != 1 {
-		t.Errorf("%d sessions, want one", lost)
-	}
-	t.Logf("RESULT recovery under load: %d messages at %d/s in %v, %d cuts of 2 s: all delivered, in order, once", sent, rate, time.Since(start).Round(time.Second), cuts)
 }
 
 // wait waits, and reports false if ctx ended before.
