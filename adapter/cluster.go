@@ -64,6 +64,7 @@ type Cluster struct {
 	locate func(namespace string, room Room) ([]broker.NodeID, bool)
 	asks   asks
 	pages  pages
+	keeping
 
 	mu         sync.RWMutex // guards namespaces
 	namespaces map[string]*clustered
@@ -83,6 +84,7 @@ func NewCluster(bus *broker.Bus, opts Options) *Cluster {
 		namespaces: make(map[string]*clustered),
 	}
 	c.asks.init()
+	c.keeping.init(bus)
 	bus.Handle(channel, c.receive)
 	bus.Respond(channel, c.respond)
 	bus.Watch(func(e broker.Event) {
@@ -90,7 +92,9 @@ func NewCluster(bus *broker.Bus, opts Options) *Cluster {
 			c.asks.down(e.Node.ID)
 			c.pages.down(e.Node.ID)
 		}
+		c.keeping.happened(e)
 	})
+	c.startKeeping()
 	return c
 }
 

@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -29,12 +30,8 @@ type deposits struct {
 	// post sends a note to a node; with an error it has not.
 	post func(to broker.NodeID, note []byte) error
 
-	// whole returns what there is to say of keys, as put first, all else
-	// included; nothing of those that there is nothing to say of any more. What
-	// is added meanwhile may be included, and is said again then.
-	whole func(keys []string) map[string][]byte
-
-	ttl time.Duration
+	// there returns the other nodes.
+	there func() []broker.Member
 
 	mu      sync.Mutex // guards all below
 	members []broker.Member
@@ -50,8 +47,25 @@ type deposits struct {
 	closed  bool
 }
 
+// A DepositSource is whose records are kept: see Keeper.
+type DepositSource struct {
+	// TTL is for how long the records are of use when this node is dead; at most
+	// a day.
+	TTL time.Duration
+
+	// Whole returns what there is to say of keys, as put first, all else
+	// included; nothing of those that there is nothing to say of any more. What
+	// is added meanwhile may be included, and is said again then.
+	Whole func(keys []string) map[string][]byte
+
+	// Lost is told that this node was taken to be dead, and another has claimed
+	// a key since, in a later term.
+	Lost func(key string, term uint64, node broker.NodeID)
+}
+
 // A deposit is where a record is.
 type deposit struct {
+	source *DepositSource
 	at     broker.NodeID // zero: nowhere
 	term   uint64
 	number uint64 // of what was added last
@@ -60,22 +74,22 @@ type deposit struct {
 	late   [][]byte // with this added since
 }
 
-func newDeposits(ttl time.Duration, post func(broker.NodeID, []byte) error, whole func([]string) map[string][]byte) *deposits {
+func newDeposits(post func(broker.NodeID, []byte) error, there func() []broker.Member) *deposits {
 	return &deposits{
-		ttl: ttl, post: post, whole: whole,
+		post: post, there: there,
 		own:   make(map[string]*deposit),
 		notes: make(map[broker.NodeID][]byte),
 	}
 }
 
 // put has a record kept from now on.
-func (d *deposits) put(key string, term uint64, body []byte) {
+func (d *deposits) put(source *DepositSource, key string, term uint64, body []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
 		return
 	}
-	o := &deposit{term: term}
+	o := &deposit{source: source, term: term}
 	d.own[key] = o
 	d.place(key, o, body)
 }
@@ -85,7 +99,7 @@ func (d *deposits) place(key string, o *deposit, body []byte) {
 	m, ok := Rendezvous(key, d.members)
 	o.at, o.number = m.ID, 0
 	if ok {
-		d.say(o.at, &item{kind: itemPut, key: key, term: o.term, ttl: d.ttl, body: body})
+		d.say(o.at, &item{kind: itemPut, key: key, term: o.term, ttl: o.source.TTL, body: body})
 	}
 }
 
@@ -168,18 +182,18 @@ func (d *deposits) deliver(to broker.NodeID, note []byte) {
 	d.look()
 }
 
-// joined tells who is there, each time that it changes.
-func (d *deposits) joined(members []broker.Member) {
+// changed looks who is there: it is called each time that this changes.
+func (d *deposits) changed() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.members = members
+	d.members = d.there()
 	for _, o := range d.own {
-		if o.at != (broker.NodeID{}) && !contains(members, o.at) {
+		if o.at != (broker.NodeID{}) && !contains(d.members, o.at) {
 			o.at = broker.NodeID{}
 		}
 	}
 	for to := range d.notes {
-		if !contains(members, to) {
+		if !contains(d.members, to) {
 			delete(d.notes, to)
 		}
 	}
@@ -193,6 +207,19 @@ func contains(members []broker.Member, id broker.NodeID) bool {
 		}
 	}
 	return false
+}
+
+// lost ends a record that another node has claimed.
+func (d *deposits) lost(i item) {
+	d.mu.Lock()
+	o := d.own[i.key]
+	if o == nil || o.term >= i.term {
+		d.mu.Unlock()
+		return
+	}
+	delete(d.own, i.key)
+	d.mu.Unlock()
+	o.source.Lost(i.key, i.term, i.node)
 }
 
 // missed tells that a node may have missed what it was told.
@@ -238,14 +265,19 @@ func (d *deposits) moved() {
 	n := max(0, len(d.moving)-left)
 	keys := append([]string(nil), d.moving[:n]...)
 	d.moving = d.moving[n:]
+	sources := make(map[*DepositSource][]string)
 	for _, key := range keys {
 		if o := d.own[key]; o != nil {
 			o.moving = true
+			sources[o.source] = append(sources[o.source], key)
 		}
 	}
 	d.mu.Unlock()
 
-	bodies := d.whole(keys) // it may take locks
+	bodies := make(map[string][]byte)
+	for source, keys := range sources {
+		maps.Copy(bodies, source.Whole(keys)) // which takes locks
+	}
 
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -272,6 +304,18 @@ func (d *deposits) moved() {
 	if len(d.moving) > 0 && !d.closed {
 		d.arm()
 	}
+}
+
+func (d *deposits) has(key string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.own[key] != nil
+}
+
+func (d *deposits) len() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.own)
 }
 
 // close says nothing more. What the others keep they drop when this node leaves,

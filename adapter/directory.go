@@ -179,6 +179,18 @@ func (d *directory) up(node broker.NodeID) (lost []item) {
 	return lost
 }
 
+// missed forgets the records of a node, of whose words some were missed. It
+// reports whether there were any.
+func (d *directory) missed(node broker.NodeID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	of := d.owners[node]
+	for _, r := range of {
+		d.remove(r)
+	}
+	return len(of) > 0
+}
+
 // claim gives a record to a node, if its owner is dead.
 func (d *directory) claim(by broker.NodeID, key string, dead func(broker.NodeID) bool) finding {
 	d.mu.Lock()

@@ -215,6 +215,7 @@ type shelfNet struct {
 type shelfNode struct {
 	broker.Member
 	*deposits
+	source    *DepositSource
 	directory *directory
 	truth     map[string][]string // what its records say; guarded by the net's mu
 }
@@ -223,7 +224,7 @@ func newShelfNet() *shelfNet { return &shelfNet{nodes: make(map[broker.NodeID]*s
 
 func (s *shelfNet) add(name string) *shelfNode {
 	n := &shelfNode{Member: broker.Member{ID: nodeID(), Name: name}, directory: newDirectory(1000, 1<<20), truth: make(map[string][]string)}
-	n.deposits = newDeposits(time.Minute, func(to broker.NodeID, note []byte) error {
+	n.deposits = newDeposits(func(to broker.NodeID, note []byte) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.notes++
@@ -231,7 +232,8 @@ func (s *shelfNet) add(name string) *shelfNode {
 			return broker.ErrUnknownNode
 		}
 		return decodeItems(note, func(i item) { s.nodes[to].directory.take(n.ID, i) })
-	}, func(keys []string) map[string][]byte {
+	}, func() []broker.Member { return s.others(n.ID) })
+	n.source = &DepositSource{TTL: time.Minute, Whole: func(keys []string) map[string][]byte {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		all := make(map[string][]byte)
@@ -241,7 +243,7 @@ func (s *shelfNet) add(name string) *shelfNode {
 			}
 		}
 		return all
-	})
+	}}
 	s.mu.Lock()
 	s.nodes[n.ID] = n
 	s.mu.Unlock()
@@ -263,7 +265,7 @@ func (s *shelfNet) kill(n *shelfNode) {
 
 func (s *shelfNet) announce() {
 	for _, n := range s.nodes {
-		n.joined(s.others(n.ID))
+		n.changed()
 	}
 }
 
@@ -291,7 +293,7 @@ func (n *shelfNode) say(s *shelfNet, key, what string) {
 	if known {
 		n.add(key, []byte(what))
 	} else {
-		n.put(key, 1, []byte(what))
+		n.put(n.source, key, 1, []byte(what))
 	}
 }
 

@@ -18,6 +18,7 @@ const directoryChannel = "directory"
 //	         add u8 · key str · term uvarint · number uvarint · body str
 //	         drop u8 · key str · term uvarint
 //	         lost u8 · key str · term uvarint · node 16 B
+//	         again u8
 //	request  version u8 · claim u8 or release u8 · key str · term uvarint
 //	answer   none u8
 //	         lives u8 · node 16 B
@@ -26,8 +27,8 @@ const directoryChannel = "directory"
 // An owner puts a record, adds to it, numbered from 1 on, and drops it; ttl, in
 // seconds, is how long it outlives its owner. A node that has given the record
 // of an owner to another, whose term is one more, tells the owner, should it not
-// be dead, that it has lost it. A release undoes a claim and is answered with
-// none.
+// be dead, that it has lost it. One that may have missed something has an owner
+// say all of it again. A release undoes a claim and is answered with none.
 //
 // A later version adds nothing that is not in a new kind of item, so a node
 // refuses what it does not know as a whole.
@@ -41,6 +42,7 @@ const (
 	itemAdd
 	itemDrop
 	itemLost
+	itemAgain
 )
 
 const (
@@ -73,6 +75,9 @@ type item struct {
 
 func (i *item) append(b []byte) []byte {
 	b = append(b, byte(i.kind))
+	if i.kind == itemAgain {
+		return b
+	}
 	b = appendString(b, i.key)
 	b = binary.AppendUvarint(b, i.term)
 	switch i.kind {
@@ -98,7 +103,9 @@ func decodeItems(b []byte, use func(item)) error {
 	for d := (decoder{b: b[1:]}); len(d.b) > 0; {
 		i := item{kind: itemKind(d.b[0])}
 		d.b = d.b[1:]
-		i.key, i.term = d.key(), d.number()
+		if i.kind != itemAgain {
+			i.key, i.term = d.key(), d.number()
+		}
 		switch i.kind {
 		case itemPut:
 			seconds := d.number()
@@ -108,7 +115,7 @@ func decodeItems(b []byte, use func(item)) error {
 		case itemAdd:
 			i.number = d.number()
 			i.body = d.bytes()
-		case itemDrop:
+		case itemDrop, itemAgain:
 		case itemLost:
 			i.node = d.node()
 		default:
