@@ -17,6 +17,9 @@ var (
 	// ErrGone stands in a Missing for sockets that were asked and went before
 	// they answered.
 	ErrGone = errors.New("adapter: gone before it answered")
+
+	// ErrNotKept says that no node keeps a record of that key.
+	ErrNotKept = errors.New("adapter: no record is kept")
 )
 
 // errMalformed marks bytes from another node that are no message of ours.
