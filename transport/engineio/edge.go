@@ -390,8 +390,14 @@ func (e *edge) ended(how uint64) {
 	case endAway:
 		e.conn.GoAway()
 	default:
-		e.conn.Abort()
+		e.abort()
 	}
+}
+
+// abort ends it at once.
+func (e *edge) abort() {
+	e.stop() // whatever waits for the owner waits no more
+	e.conn.Abort()
 }
 
 // lost has the client go elsewhere, as its owner is lost.

@@ -106,7 +106,7 @@ func (p *peering) abort() {
 		return
 	}
 	for _, e := range p.allEdges() {
-		e.conn.Abort()
+		e.abort()
 	}
 }
 
