@@ -139,6 +139,13 @@ type weather struct {
 	mu  sync.Mutex // guards the fields below
 	now sky
 	lag time.Duration // of what is delivered to this node
+	n   int           // bytes that were published
+}
+
+func (w *weather) bytes() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.n
 }
 
 type sky int
@@ -164,6 +171,9 @@ func (w *weather) Publish(ctx context.Context, topic string, data []byte) error 
 	if now, _ := w.get(); now == cutOff {
 		return nil
 	}
+	w.mu.Lock()
+	w.n += len(data)
+	w.mu.Unlock()
 	return w.Driver.Publish(ctx, topic, data)
 }
 
