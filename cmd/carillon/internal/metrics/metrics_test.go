@@ -120,6 +120,7 @@ func busy() *metrics.Metrics {
 
 	m.Watch(metrics.Node{
 		Connections: func() (int, int) { return 4, 2 },
+		Pipes:       func() (int, int) { return 6, 7 },
 		Buffered:    func() int { return 17 },
 		Users:       func() (int, int) { return 3, 5 },
 		Members:     func() int { return 1 },
