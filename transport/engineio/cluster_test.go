@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/broker/memory"
@@ -26,11 +28,18 @@ type cluster struct {
 // A node is one of them.
 type node struct {
 	*engineio.Server
-	bus  *broker.Bus
-	hits atomic.Int64
+	bus      *broker.Bus
+	weather  *weather
+	sessions chan engineio.Receiver // those that the application has accepted
 }
 
-// newCluster returns n nodes that see each other.
+// peer returns the Receiver of the next session of the node.
+func (n *node) peer(t *testing.T) engineio.Receiver {
+	t.Helper()
+	return recv(t, n.sessions)
+}
+
+// newCluster returns n nodes that see each other, whose application echoes.
 func newCluster(t *testing.T, n int, opts engineio.Options, pipes bool) *cluster {
 	t.Helper()
 	return newClusterWith(t, n, opts, pipes, memory.NewHub().Driver, nil)
@@ -38,26 +47,38 @@ func newCluster(t *testing.T, n int, opts engineio.Options, pipes bool) *cluster
 
 func newClusterWith(t *testing.T, n int, opts engineio.Options, pipes bool, driver func() broker.Driver, hear func(*peer, bool, []byte) error) *cluster {
 	t.Helper()
+	opened := make(chan *peer, 1<<12)
+	c := newClusterOf(t, n, opts, pipes, driver, func(s *engineio.Session) engineio.Receiver {
+		p := &peer{Session: s, hear: hear, closed: make(chan end, 2)}
+		opened <- p
+		return p
+	})
+	c.opened = opened
+	return c
+}
+
+func newClusterOf(t *testing.T, n int, opts engineio.Options, pipes bool, driver func() broker.Driver, accept func(*engineio.Session) engineio.Receiver) *cluster {
+	t.Helper()
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	c := &cluster{}
-	opened := make(chan *peer, 1<<12)
 	for i := range n {
-		bus := openBus(t, fmt.Sprintf("node-%d", i), driver)
+		nd := &node{sessions: make(chan engineio.Receiver, 1<<12)}
+		nd.bus, nd.weather = openBus(t, fmt.Sprintf("node-%d", i), driver)
 		o := opts
-		o.Peers = peers.Over(bus)
-		c.nodes = append(c.nodes, &node{bus: bus, Server: engineio.New(o, func(s *engineio.Session) engineio.Receiver {
-			p := &peer{Session: s, hear: hear, closed: make(chan end, 2)}
-			opened <- p
-			return p
-		})})
+		o.Peers = peers.Over(nd.bus)
+		nd.Server = engineio.New(o, func(s *engineio.Session) engineio.Receiver {
+			r := accept(s)
+			nd.sessions <- r
+			return r
+		})
+		c.nodes = append(c.nodes, nd)
 	}
 	for _, nd := range c.nodes {
 		until(t, func() bool { return len(nd.bus.Members()) == n-1 })
 	}
 	c.rig = serveWith(t, c.nodes[0].Server, http.HandlerFunc(c.balance), pipes)
-	c.opened = opened
 	for _, nd := range c.nodes[1:] {
 		t.Cleanup(func() {
 			if err := nd.Close(); err != nil {
@@ -68,12 +89,19 @@ func newClusterWith(t *testing.T, n int, opts engineio.Options, pipes bool, driv
 			}
 		})
 	}
+	t.Cleanup(func() { // before the ends of the Servers
+		for _, nd := range c.nodes {
+			nd.weather.change(fair, 0)
+		}
+	})
 	return c
 }
 
-func openBus(t *testing.T, name string, driver func() broker.Driver) *broker.Bus {
+func openBus(t *testing.T, name string, driver func() broker.Driver) (*broker.Bus, *weather) {
 	t.Helper()
-	bus, err := broker.Open(t.Context(), func(context.Context) (broker.Driver, error) { return driver(), nil }, broker.Options{Node: name, Logger: slog.New(slog.DiscardHandler)})
+	w := &weather{Driver: driver()}
+	bus, err := broker.Open(t.Context(), func(context.Context) (broker.Driver, error) { return w, nil },
+		broker.Options{Node: name, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +110,7 @@ func openBus(t *testing.T, name string, driver func() broker.Driver) *broker.Bus
 			t.Error(err)
 		}
 	})
-	return bus
+	return bus, w
 }
 
 // balance sends each request to the next node.
@@ -91,7 +119,6 @@ func (c *cluster) balance(w http.ResponseWriter, r *http.Request) {
 	if i < 0 {
 		i = int(c.turn.Add(1)) % len(c.nodes)
 	}
-	c.nodes[i].hits.Add(1)
 	c.nodes[i].ServeHTTP(w, r)
 }
 
@@ -103,4 +130,60 @@ func (c *cluster) pollAt(i int) (query string, p *peer) {
 	c.t.Helper()
 	c.to(i)
 	return c.poll()
+}
+
+// A weather is a Driver and what befalls it.
+type weather struct {
+	broker.Driver
+
+	mu  sync.Mutex // guards the fields below
+	now sky
+	lag time.Duration // of what is delivered to this node
+	n   int           // bytes that were published
+}
+
+func (w *weather) bytes() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.n
+}
+
+type sky int
+
+const (
+	fair   sky = iota
+	cutOff     // nothing gets through, and nobody tells
+)
+
+func (w *weather) change(now sky, lag time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now, w.lag = now, lag
+}
+
+func (w *weather) get() (sky, time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now, w.lag
+}
+
+func (w *weather) Publish(ctx context.Context, topic string, data []byte) error {
+	if now, _ := w.get(); now == cutOff {
+		return nil
+	}
+	w.mu.Lock()
+	w.n += len(data)
+	w.mu.Unlock()
+	return w.Driver.Publish(ctx, topic, data)
+}
+
+func (w *weather) Subscribe(ctx context.Context, topic string, h broker.Handler) (broker.Subscription, error) {
+	return w.Driver.Subscribe(ctx, topic, func(data []byte) {
+		now, lag := w.get()
+		if now == cutOff {
+			return
+		}
+		time.Sleep(lag)
+		h(data)
+	})
 }

@@ -81,9 +81,10 @@ func (p *peering) upgrade(w http.ResponseWriter, r *http.Request, node, id strin
 	q := p.request(node, false)
 	a, err := p.ask(r.Context(), q, appendText(peerMessage(kindUpgrade, q.number, uint64(version(query))), id), postTime)
 	p.forget(q)
-	if err != nil || a.kind == kindRefuse {
+	if err != nil || a.kind != kindOffer {
 		release()
 		if err != nil {
+			p.late(q)
 			p.upgradeFailed(causeOf(err))
 			a.refusal = unknownSession
 		} else {
@@ -128,6 +129,18 @@ func (p *peering) upgrade(w http.ResponseWriter, r *http.Request, node, id strin
 	conn.Start(e)
 	if !known {
 		conn.GoAway()
+	}
+}
+
+// late turns down an offer that came when nobody waited for it any more.
+func (p *peering) late(q *request) {
+	select {
+	case a := <-q.answer:
+		if key := (edgeKey{q.node, a.pipe}); a.kind == kindOffer && a.pipe != 0 {
+			p.withdraw(key)
+			p.end(key, endCut)
+		}
+	default:
 	}
 }
 
@@ -390,8 +403,14 @@ func (e *edge) ended(how uint64) {
 	case endAway:
 		e.conn.GoAway()
 	default:
-		e.conn.Abort()
+		e.abort()
 	}
+}
+
+// abort ends it at once.
+func (e *edge) abort() {
+	e.stop() // whatever waits for the owner waits no more
+	e.conn.Abort()
 }
 
 // lost has the client go elsewhere, as its owner is lost.

@@ -150,6 +150,9 @@ func (p *peering) fail(w http.ResponseWriter, r *http.Request, id string, a peer
 		polling.Done(w, a.status)
 	default:
 		p.forwarded(r.Method, "refused")
+		if a.kind != kindRefuse {
+			a.refusal = unknownSession
+		}
 		if a.refusal.context == nil {
 			a.refusal = a.refusal.with("sid", id)
 		}

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -84,8 +85,11 @@ func (e *edge) arrive(state []byte) error {
 	if err == nil {
 		u, err = url.Parse(m.URL)
 	}
+	if err == nil && m.Protocol != 4 { // of protocol 3 nobody is held
+		err = fmt.Errorf("%w: of protocol %d", errPeerMessage, m.Protocol)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("a session that moves here: %w", err)
 	}
 	sess := newSession(srv, m.ID, &Handshake{Header: m.Header, URL: u, RemoteAddr: m.RemoteAddr, Secure: m.Secure, Time: m.Time}, m.Protocol)
 	if _, ok := srv.register(sess); !ok {

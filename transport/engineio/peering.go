@@ -3,6 +3,7 @@ package engineio
 import (
 	"context"
 	"maps"
+	"net/http"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -106,7 +107,7 @@ func (p *peering) abort() {
 		return
 	}
 	for _, e := range p.allEdges() {
-		e.conn.Abort()
+		e.abort()
 	}
 }
 
@@ -166,7 +167,12 @@ func (p *peering) receive(from string, body []byte) {
 		a.answer.Body = r.bytes()
 		p.answered(from, number, a, &r)
 	case kindStatus:
-		p.answered(from, number, peerAnswer{kind: kind, status: int(r.number())}, &r)
+		a := peerAnswer{kind: kind, status: http.StatusBadRequest}
+		switch n := r.number(); n {
+		case working, http.StatusOK, http.StatusRequestEntityTooLarge:
+			a.status = int(n)
+		}
+		p.answered(from, number, a, &r)
 	case kindRefuse:
 		p.answered(from, number, peerAnswer{kind: kind, refusal: refusalOf(int(r.number()), r.text())}, &r)
 	case kindOffer:

@@ -126,7 +126,7 @@ func busy() *metrics.Metrics {
 
 	m.Watch(metrics.Node{
 		Connections: func() (int, int) { return 4, 2 },
-		Pipes:       func() (int, int) { return 1, 2 },
+		Pipes:       func() (int, int) { return 6, 7 },
 		Buffered:    func() int { return 17 },
 		Recovery:    func() socketio.RecoveryStats { return socketio.RecoveryStats{Parked: 1, Bytes: 18} },
 		Users:       func() (int, int) { return 3, 5 },
