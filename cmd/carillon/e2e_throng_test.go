@@ -122,18 +122,16 @@ func (v *traveller) lastOf(talker *traveller) int {
 	return 0
 }
 
-// times returns how often it heard a message.
-func (v *traveller) times(talker *traveller, n int, u utterance) int {
+// hears reports whether it heard a message.
+func (v *traveller) hears(talker *traveller, n int, u utterance) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	event := "message of "
 	if u.to == "" {
 		event = "room:message of "
 	}
-	if l := v.heard[event+talker.user]; l != nil && n < len(l.times) {
-		return int(l.times[n])
-	}
-	return 0
+	l := v.heard[event+talker.user]
+	return l != nil && l.heard[n]
 }
 
 // An audit is what became of what was said, and of those who were under way.
@@ -170,16 +168,12 @@ func (c *throng) audit() (a audit) {
 				if u.to != "" && u.to != v.user {
 					continue
 				}
-				n := v.times(talker, i+1, u)
-				if n > 1 {
-					a.doubled += n - 1
-				}
 				if !u.acked {
 					continue
 				}
 				a.wanted++
 				switch {
-				case n > 0:
+				case v.hears(talker, i+1, u):
 				case v.anew > 0:
 					a.gap++
 				default:
@@ -192,8 +186,12 @@ func (c *throng) audit() (a audit) {
 		v.mu.Lock()
 		for from, l := range v.heard {
 			said := by[from[strings.LastIndex(from, " ")+1:]]
+			a.doubled += l.doubled
 			for _, d := range l.disorder {
-				if said[d[0]-1].acked && said[d[1]-1].acked { // what is not may still be under way when more is said
+				one, before := said[d[0]-1], said[d[1]-1]
+				// What was not acknowledged, or said before who says it was let in
+				// anew, may still be under way when more is said.
+				if one.acked && before.acked && one.as == before.as {
 					a.disorder = append(a.disorder, fmt.Sprintf("%s heard %s: %d after %d", v.user, from, d[0], d[1]))
 				}
 			}

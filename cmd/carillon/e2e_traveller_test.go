@@ -40,6 +40,7 @@ type traveller struct {
 type utterance struct {
 	to    string // a user, or "" for its room
 	at    string // the instance that was told
+	as    int    // how often it had been let in anew
 	acked bool
 }
 
@@ -50,22 +51,30 @@ type journey struct {
 	recovered  bool
 }
 
-// A ledger is what a traveller heard from one other, in one way.
+// A ledger is what a traveller heard from one other, in one way. Who is let in
+// anew may hear again what it has heard as another, and later than what followed.
 type ledger struct {
-	times    []uint8 // by number, how often
+	heard    map[int]bool // by number
+	present  map[int]bool // since it was let in anew
 	last     int
+	doubled  int
 	disorder [][2]int // a number, and that before it, which is not smaller
 }
 
 func (l *ledger) take(n int) {
-	for len(l.times) <= n {
-		l.times = append(l.times, 0)
+	if l.heard == nil {
+		l.heard = make(map[int]bool)
 	}
-	l.times[n]++
-	if n <= l.last {
+	if l.present == nil {
+		l.present = make(map[int]bool)
+	}
+	switch {
+	case l.present[n]:
+		l.doubled++
+	case n <= l.last:
 		l.disorder = append(l.disorder, [2]int{n, l.last})
 	}
-	l.last = n
+	l.heard[n], l.present[n], l.last = true, true, n
 }
 
 func newTraveller(url, user, room string) *traveller {
@@ -157,6 +166,9 @@ func (v *traveller) connected(conn *websocket.Conn, pid string, under *journey) 
 	if !under.recovered {
 		if v.pid != "" {
 			v.anew++
+			for _, l := range v.heard {
+				l.present, l.last = nil, 0
+			}
 		}
 		_ = v.write(conn, `420["room:join",`+strconv.Quote(v.room)+`]`)
 	}
@@ -262,7 +274,7 @@ func (v *traveller) say(to string) (n int) {
 		v.mu.Unlock()
 		return 0
 	}
-	v.said = append(v.said, utterance{to: to, at: v.instance})
+	v.said = append(v.said, utterance{to: to, at: v.instance, as: v.anew})
 	n = len(v.said)
 	v.mu.Unlock()
 	_ = v.write(conn, fmt.Sprintf(`42%d["%s",{"%s":"%s","data":%d}]`, n, event, field, whom, n)) // else it is not acknowledged
