@@ -107,11 +107,28 @@ func (r *crash) awaitElsewhere(t *testing.T) {
 	})
 }
 
+// notRecovered is what the instances that run count, by the reason.
+func notRecovered(t *testing.T, instances []*instance) map[string]float64 {
+	t.Helper()
+	failed := map[string]float64{}
+	for _, one := range instances {
+		if one.running == nil {
+			continue
+		}
+		for name, value := range scrape(t, one.url()) {
+			if reason, ok := strings.CutPrefix(name, "carillon_recovery_failed_total"); ok && value > 0 {
+				failed[reason] += value
+			}
+		}
+	}
+	return failed
+}
+
 // check compares what the travellers know with what the instances count.
 func (r *crash) check(t *testing.T, failure string) {
 	t.Helper()
 	a := r.audit()
-	recovered, failed := 0.0, map[string]float64{}
+	recovered := 0.0
 	for i, one := range r.instances {
 		if one.running == nil {
 			continue
@@ -121,8 +138,13 @@ func (r *crash) check(t *testing.T, failure string) {
 			if name == "carillon_recovery_recovered_total" {
 				recovered += value
 			}
-			if strings.HasPrefix(name, "carillon_recovery_failed_total") && value > 0 {
-				failed[name[len("carillon_recovery_failed_total"):]] += value
+		}
+	}
+	failed := notRecovered(t, r.instances)
+	for _, before := range r.before {
+		for name, value := range before {
+			if reason, ok := strings.CutPrefix(name, "carillon_recovery_failed_total"); ok && failed[reason] > 0 {
+				failed[reason] -= value
 			}
 		}
 	}

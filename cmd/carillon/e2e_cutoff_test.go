@@ -54,6 +54,9 @@ func cutOff(t *testing.T, whose, mode string, cuts int, instances []*instance) {
 		s.cuts.refuse(false)
 	}
 	runScript(t, asks{"cut": cutIt}, "cutoff.mjs", whose, mode, s.url(), instances[0].url(), "1000", strconv.Itoa(cuts))
+	if whose == "Carillon" && t.Failed() {
+		t.Logf("not recovered, by the reason: %v", notRecovered(t, instances))
+	}
 }
 
 // sleep is for what takes its time, such as a cut; it waits for nothing.
