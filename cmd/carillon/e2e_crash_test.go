@@ -141,8 +141,11 @@ func (r *crash) check(t *testing.T, failure string) {
 		}
 	}
 	failed := notRecovered(t, r.instances)
-	for _, before := range r.before {
-		for name, value := range before {
+	for i, one := range r.instances {
+		if one.running == nil {
+			continue
+		}
+		for name, value := range r.before[i] {
 			if reason, ok := strings.CutPrefix(name, "carillon_recovery_failed_total"); ok && failed[reason] > 0 {
 				failed[reason] -= value
 			}
