@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ func TestRecovery(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			_, addr, _ := newOrders(t, recoveryOptions)
-			recoveryScript(t, mode, addr, addr)
+			recoveryScript(t, mode, addr, addr, 1)
 		})
 	}
 }
@@ -39,7 +40,7 @@ func TestRecoveryElsewhere(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%d/%s", link, n, mode), func(t *testing.T) {
 					t.Parallel()
 					_, door, first := newOrders(t, recoveryOptions, linksOver(t, link, n)...)
-					recoveryScript(t, mode, door, first)
+					recoveryScript(t, mode, door, first, n)
 				})
 			}
 		}
@@ -47,7 +48,7 @@ func TestRecoveryElsewhere(t *testing.T) {
 }
 
 // recoveryScript runs the script for clients who come in by the door.
-func recoveryScript(t *testing.T, mode, door, direct string) {
+func recoveryScript(t *testing.T, mode, door, direct string, servers int) {
 	w := newWire(t, door)
 	runScript(t, asks{
 		"reset": w.reset, "finish": w.finish, "freeze": w.freeze,
@@ -55,7 +56,7 @@ func recoveryScript(t *testing.T, mode, door, direct string) {
 		"cut behind the answer": w.cutBehind(`"}`, 1),
 		"cut behind an event":   w.cutBehind(`"]`, 1),
 		"cut behind two events": w.cutBehind(`"]`, 2),
-	}, "recovery.mjs", mode, w.url(), "http://"+direct)
+	}, "recovery.mjs", mode, w.url(), "http://"+direct, strconv.Itoa(servers))
 }
 
 // TestServerRecovers runs the server as it is by default.
