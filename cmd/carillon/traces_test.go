@@ -56,7 +56,12 @@ func TestTracesOff(t *testing.T) {
 
 func telemetryGoroutines() int {
 	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
+	size := runtime.Stack(stacks, true)
+	for size == len(stacks) { // there may be more
+		stacks = make([]byte, 2*size)
+		size = runtime.Stack(stacks, true)
+	}
+	stacks = stacks[:size]
 	n := 0
 	for stack := range strings.SplitSeq(string(stacks), "\n\n") {
 		if strings.Contains(stack, "go.opentelemetry.io/otel/sdk") {
