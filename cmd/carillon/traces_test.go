@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/transport/socketio"
@@ -45,8 +46,11 @@ func TestTracesOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if telemetryGoroutines() == 0 {
-		t.Error("got no goroutine, want one that exports")
+	// It tells what it is once it has begun to run.
+	for end := time.Now().Add(30 * time.Second); telemetryGoroutines() == 0; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("got no goroutine, want one that exports")
+		}
 	}
 	traces.abandon()
 	if n := telemetryGoroutines(); n != 0 {
