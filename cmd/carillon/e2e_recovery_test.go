@@ -127,6 +127,7 @@ func newOrders(t *testing.T, opts socketio.Options) (*orders, string) {
 
 // TestRecovery cuts the connection of the official client in all ways.
 func TestRecovery(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			_, addr := newOrders(t, socketio.Options{Recovery: socketio.Recovery{Enabled: true, MaxBytes: 200_000}})
