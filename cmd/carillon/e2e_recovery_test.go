@@ -14,7 +14,7 @@ import (
 
 // TestRecovery cuts the connection of the official client in all ways.
 func TestRecovery(t *testing.T) {
-	t.Parallel() // it waits, mostly
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()

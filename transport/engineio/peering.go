@@ -219,6 +219,7 @@ func (p *peering) lost(node string) {
 			p.offers[key] = true
 		}
 	}
+	delete(p.boxes, node) // pipes that there are keep theirs
 	p.mu.Unlock()
 	for _, r := range requests {
 		r.settle(peerAnswer{kind: kindRefuse, refusal: unknownSession})
