@@ -238,6 +238,7 @@ await check('who leaves, and comes again, begins anew', async () => {
 await check('rooms and data change while the client is away', async () => {
   const g = await guest();
   await order('join', { id: g.id, room: 'left' });
+  await until(5000, () => 'not in its room', async () => (await order('sockets', { id: g.id }))?.[0]?.Rooms.includes('left'));
   await g.lose('refuse', async () => {
     await order('leave', { id: g.id, room: 'left' });
     await order('join', { id: g.id, room: 'joined' });
@@ -271,7 +272,8 @@ await check('events with acknowledgements are not repeated', async () => {
   await g.emit('e', 1);
   await g.hears(['e', 1]);
   await g.lose('refuse', async () => {
-    assert.deepEqual(await order('ask', { id: g.id, event: 'ask', args: ['y'] }), { answers: 0, missing: false });
+    const { answers, missing } = await order('ask', { id: g.id, event: 'ask', args: ['y'] });
+    assert.deepEqual([answers, missing && !several], [0, false]); // of several servers one may be late
   });
   g.recovered();
   await g.hears();
