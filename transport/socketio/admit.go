@@ -2,6 +2,9 @@ package socketio
 
 // start lets the socket in, or refuses it: the first job of its inbox.
 func (s *Socket) start() {
+	if s.client.ctx.Err() != nil { // perhaps since before client.cancel could find s
+		s.cancel()
+	}
 	h := s.namespace.current.Load()
 	use := h.use
 	if s.recovered {

@@ -22,7 +22,7 @@ type client struct {
 	v3      bool            // it speaks Socket.IO protocol v4, over Engine.IO v3
 	timer   *time.Timer     // closes a session that joins no namespace
 	ctx     context.Context // ours, not a caller's: ends with the session
-	cancel  context.CancelFunc
+	life    life            // ctx
 
 	// Used by Message and Closed only, which are called one at a time.
 	decoder Decoder
@@ -41,7 +41,7 @@ var (
 
 func newClient(server *Server, session *engineio.Session) *client {
 	c := &client{server: server, session: session, decoder: server.opts.Parser.NewDecoder(), sockets: make(map[string]*Socket)}
-	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.ctx = &c.life
 	c.timer = time.AfterFunc(server.opts.ConnectTimeout, c.timeout)
 	if c.v3 = server.protocolOf(session) == 3; c.v3 {
 		c.connect("/", Raw{}) // it takes that for granted
@@ -234,8 +234,17 @@ func (c *client) forget(s *Socket) {
 
 // Ended implements engineio.Ender: handlers that wait for their ctx return, and
 // Message can, and Closed follows.
-func (c *client) Ended() {
-	c.cancel() // and all sockets' with it
+func (c *client) Ended() { c.cancel() }
+
+// cancel ends ctx and those of all sockets.
+func (c *client) cancel() {
+	c.life.end()
+	c.mu.Lock()
+	sockets := slices.Collect(maps.Values(c.sockets))
+	c.mu.Unlock()
+	for _, s := range sockets {
+		s.cancel()
+	}
 }
 
 // Closed implements engineio.Receiver.

@@ -83,7 +83,7 @@ func TestCycles(t *testing.T) {
 		return runtime.NumGoroutine(), m.HeapAlloc
 	}
 
-	serving := 1 + runtime.GOMAXPROCS(0) // goroutines: the listener's, and the workers that write
+	serving := 2 + runtime.GOMAXPROCS(0) // goroutines: the listener's, the one that waits for idle connections, and the workers that write
 	run(400)                             // what is made once is there
 	_, heap := settled(start + serving)
 	run(cycles)

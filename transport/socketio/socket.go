@@ -41,7 +41,7 @@ type Socket struct {
 	handshake *Handshake
 	order     uint64          // among the sockets of client
 	ctx       context.Context // ours, not a caller's: ends with the socket
-	cancel    context.CancelFunc
+	life      life            // ctx
 	inbox     inbox
 	owed      atomic.Int64 // acknowledgements that handlers have deferred
 	state     atomic.Int32 // changes under mu
@@ -82,7 +82,7 @@ func newSocket(c *client, n *Namespace, h *Handshake, a *seat) *Socket {
 	default:
 		s.id = n.adapter.NewID()
 	}
-	s.ctx, s.cancel = context.WithCancel(c.ctx)
+	s.ctx = &s.life
 	return s
 }
 
@@ -255,6 +255,9 @@ func (s *socketAdapter) Info() []byte {
 	b, _ := json.Marshal(info)
 	return b
 }
+
+// cancel ends the socket's ctx: its handlers are to return.
+func (s *Socket) cancel() { s.life.end() }
 
 // end ends the socket, once.
 func (s *Socket) end(reason Reason) { s.finish(reason, false) }

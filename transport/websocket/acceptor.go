@@ -165,6 +165,7 @@ func (a *Acceptor) release(c *Conn) {
 	a.mu.Lock()
 	delete(a.conns, c)
 	a.mu.Unlock()
+	a.watch.forget(c)
 	a.poller.forget(c)
 	a.wg.Done()
 }

@@ -29,7 +29,7 @@ type Conn struct {
 	raw   syscall.RawConn // of inner; nil if bytes have to go through inner.Write
 	sock  *gws.Conn       // nil during the handshake
 
-	watched bool        // guarded by Acceptor.watch
+	watched int         // its place there from 1 on, 0 for none; guarded by Acceptor.watch
 	place   int32       // guarded by Acceptor.poller, on Linux
 	heard   atomic.Bool // the client said something since it was last looked at
 

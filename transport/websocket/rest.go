@@ -38,14 +38,29 @@ type watch struct {
 func (w *watch) add(c *Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed || c.watched {
+	if w.closed || c.watched != 0 {
 		return
 	}
-	c.watched = true
 	w.conns = append(w.conns, c)
+	c.watched = len(w.conns)
 	if !w.armed {
 		w.armLocked()
 	}
+}
+
+// forget undoes add for a Conn that has ended.
+func (w *watch) forget(c *Conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.watched == 0 || w.closed {
+		return
+	}
+	last := len(w.conns) - 1
+	w.conns[c.watched-1] = w.conns[last]
+	w.conns[last].watched = c.watched
+	w.conns[last] = nil
+	w.conns = w.conns[:last]
+	c.watched = 0
 }
 
 func (w *watch) armLocked() {
@@ -73,9 +88,11 @@ func (w *watch) look() {
 func (w *watch) nudgeLocked() {
 	kept := w.conns[:0]
 	for _, c := range w.conns {
-		if c.watched = c.heard.Swap(false); c.watched {
+		if c.heard.Swap(false) {
 			kept = append(kept, c)
+			c.watched = len(kept)
 		} else {
+			c.watched = 0
 			c.nudge()
 		}
 	}
