@@ -44,6 +44,7 @@ func (b *backend) open(ctx context.Context, forClients net.Listener) (*doors, er
 		},
 		Pipes:    b.io.Pipes,
 		Buffered: b.io.Buffered,
+		Recovery: b.io.RecoveryStats,
 		Users: func() (users, devices int) {
 			c := b.users.Counts()
 			return c.Users, c.Devices

@@ -32,8 +32,7 @@ func TestClients(t *testing.T) {
 // The transports are the same over every broker: one is enough for the others.
 func TestClientsOverKafka(t *testing.T) {
 	t.Parallel()
-	a, b := startPairOver(t, "kafka", "KAFKA_BROKERS="+brokertest.Env(t, "CARILLON_TEST_KAFKA"),
-		"CARILLON_BROKER__KAFKA__TOPIC=carillon-e2e", "CARILLON_BROKER__KAFKA__RETENTION=1m")
+	a, b := startPairOver(t, "kafka", joinedBy(t, "kafka")...)
 	runScript(t, nil, "events.mjs", "websocket", a.url(), b.url())
 }
 

@@ -104,7 +104,7 @@ func (m *Metrics) Sockets() socketio.Hooks {
 	panics := m.counter("panics_total", "Panics that were recovered in handlers.")
 	codes := newBounded()
 
-	return socketio.Hooks{
+	h := socketio.Hooks{
 		Connected: func(string) {
 			sockets.Inc()
 			connected.Inc()
@@ -124,6 +124,8 @@ func (m *Metrics) Sockets() socketio.Hooks {
 		Violation:    func(error) { violations.Inc() },
 		Panicked:     func(any) { panics.Inc() },
 	}
+	m.recovery(&h)
+	return h
 }
 
 // bounded are the codes of errors, as a label: some come from elsewhere, so
