@@ -131,14 +131,16 @@ func TestForwarding(t *testing.T) {
 		c.nodes[2].weather.change(fair, 40*time.Millisecond)
 		c.to(-1)
 		var got []string
-		go func() {
+		var posts sync.WaitGroup
+		posts.Go(func() {
 			for i := range 100 {
 				c.must("POST", q, fmt.Sprintf("4%d\x1e4%d+", i, i))
 			}
-		}()
+		})
 		for len(got) < 200 {
 			got = append(got, strings.Split(c.get(q).body, "\x1e")...)
 		}
+		posts.Wait()
 		for i := range 100 {
 			if got[2*i] != fmt.Sprintf("4%d", i) || got[2*i+1] != fmt.Sprintf("4%d+", i) {
 				t.Fatalf("%d: %q", i, got[2*i:2*i+2])
