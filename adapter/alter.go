@@ -30,7 +30,7 @@ func (n *clustered) alter(m message, rooms []Room) (err error) {
 	if n.isClosed() {
 		return ErrClosed
 	}
-	n.Local.alter(&m, rooms, Origin{}, func() (o Origin) {
+	n.Local.alter(&m, rooms, Origin{}, nil, func() (o Origin) {
 		o, err = n.tell(m)
 		return o
 	})
@@ -46,7 +46,7 @@ func (n *clustered) altered(msg broker.Message, m *message) (err error) {
 		}
 	}
 	if !n.isClosed() {
-		n.Local.alter(m, rooms, originOf(msg), nil)
+		n.Local.alter(m, rooms, originOf(msg), n.passOn, nil)
 	}
 	return nil
 }
@@ -54,11 +54,19 @@ func (n *clustered) altered(msg broker.Message, m *message) (err error) {
 // alter does to the sockets that m selects what it says. Where a Log is kept,
 // nothing happens between that and tell, if that is set, and the Log keeps that
 // it was said: sockets that come here from a node where it was not heard yet
-// are in time for it.
-func (l *Local) alter(m *message, rooms []Room, o Origin, tell func() Origin) {
+// are in time for it. Unless nil, passOn is asked first whether it does all.
+func (l *Local) alter(m *message, rooms []Room, o Origin, passOn func(*message) bool, tell func() Origin) {
 	var out []*member
 	g := l.sequence()
-	l.each(g.unless(m.target, o), func(one *member) {
+	if passOn != nil && passOn(m) {
+		g.proceed()
+		return
+	}
+	t, routed := m.target, m.flags&flagRouted != 0
+	if !routed {
+		t = g.unless(t, o)
+	}
+	l.each(t, func(one *member) {
 		switch {
 		case m.kind == kindDisconnect:
 			out = append(out, one)
@@ -77,10 +85,9 @@ func (l *Local) alter(m *message, rooms []Room, o Origin, tell func() Origin) {
 		g.mu.Lock()
 		g.hear(o, time.Now())
 		g.mu.Unlock()
-		g.overhear(overheard{origin: o, kind: m.kind, target: m.target, rooms: rooms, close: m.flags&flagClose != 0})
+		g.overhear(overheard{origin: o, routed: routed, kind: m.kind, target: m.target, rooms: rooms, close: m.flags&flagClose != 0})
 		g.proceed()
-		l.mu.Lock()
-		l.unlock() // which tells of the rooms
+		g.told()
 	}
 	for _, one := range out {
 		one.socket.Disconnect(m.flags&flagClose != 0)

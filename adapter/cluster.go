@@ -243,6 +243,8 @@ type clustered struct {
 
 	peersMu sync.RWMutex // guards peers
 	peers   map[string]PeerHandler
+
+	places movedSockets
 }
 
 var _ Watcher = (*clustered)(nil)
@@ -287,9 +289,8 @@ func (n *clustered) Deliver(t Target, p *Packet) *Receipt {
 	var failed error
 	local, err := n.hand(g, "", t, p, func() (o Origin) {
 		var answers *broker.Gather
-		answers, failed = n.ask(packetMessage(kindDeliver, t, p))
+		answers, o, failed = n.ask(packetMessage(kindDeliver, t, p))
 		if answers != nil {
-			o = n.cluster.origin(answers.Number())
 			r.wait = func(ctx context.Context) (int, error) { return sum(ctx, answers) }
 		}
 		return o
@@ -307,7 +308,7 @@ func (n *clustered) Count(ctx context.Context, t Target) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	g, err := n.ask(message{kind: kindCount, target: t})
+	g, _, err := n.ask(message{kind: kindCount, target: t})
 	if g == nil {
 		return local, err
 	}

@@ -10,7 +10,8 @@ type entry struct {
 	size   int
 	packet *Packet // nil: a change
 	target Target  // of a packet; of a change, its room
-	origin Origin  // of a packet that other nodes were told of
+	origin Origin  // of a packet that all nodes were told of
+	former []Place // of an imported packet; see Transfer
 
 	id     SocketID
 	joined bool

@@ -69,9 +69,14 @@ func (l *Local) NewID() SocketID {
 
 // Add implements Adapter.
 func (l *Local) Add(s Socket, rooms ...Room) {
-	id := s.ID()
 	l.mu.Lock()
 	defer l.unlock()
+	l.add(s, rooms)
+}
+
+// add needs mu.
+func (l *Local) add(s Socket, rooms []Room) {
+	id := s.ID()
 	if l.closed {
 		return
 	}

@@ -12,6 +12,8 @@ type overheard struct {
 	at     Position // where it stands among the packets
 	when   time.Time
 	origin Origin
+	routed bool // it was not said to all,
+	taken  bool // and somebody has got it since
 	kind   kind
 	target Target
 	packet *Packet // of kindBroadcast

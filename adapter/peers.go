@@ -37,6 +37,12 @@ type Peers interface {
 	// one, instead of the PeerHandler before. What nobody handles is dropped.
 	HandlePeers(topic string, h PeerHandler)
 
+	// Place says that the socket of an id is on a node, which its id does not
+	// begin with; an empty node, that it is where its id says, or nowhere. What
+	// is meant for it alone goes there, and what still comes here is passed on.
+	// It may be called within Sequence.
+	Place(id SocketID, node string)
+
 	// WatchPeers has h called when a node has come up, or gone down: in order
 	// with what it says. It must not block.
 	WatchPeers(h func(node string, up bool)) (stop func())

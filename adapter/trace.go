@@ -39,12 +39,15 @@ func (n *clustered) hand(g *Log, from string, t Target, p *Packet, tell func() O
 	return sockets, err
 }
 
-// hear is hand of what another node sent.
+// hear is hand of what another node sent. It reports how many sockets took it.
 func (n *clustered) hear(msg broker.Message, m *message) (int, error) {
 	g := n.sequence()
 	defer g.proceed()
+	if n.passOn(m) {
+		return 1, nil
+	}
 	p := m.packet(m.body)
-	p.origin = originOf(msg)
+	p.origin, p.routed = originOf(msg), m.flags&flagRouted != 0
 	return n.hand(g, msg.From.Name, m.target, p, nil)
 }
 

@@ -33,6 +33,10 @@ import "encoding/binary"
 // With flagTraced the last of the exceptions is no room, but the Trace of the
 // packet: to a node that does not know the flag it is a room that nobody is in.
 //
+// With flagRouted a message is not to all. If it is for the socket of one id
+// alone, which has moved to another node, it is passed on, and with flagHops it
+// is counted how often it was.
+//
 // A kind that a node does not know is refused if it asks, and else dropped;
 // a flag that it does not know has no effect.
 type kind byte
@@ -69,6 +73,9 @@ const (
 	flagClose    // of kindDisconnect: the connection too
 	flagNoCompress
 	flagTraced
+	flagRouted // it goes to nodes one by one
+	flagHop    // with the bits above it, how often it was passed on
+	flagHops   = 0xff &^ (flagHop - 1)
 )
 
 type message struct {
@@ -255,6 +262,24 @@ func (d *decoder) bytes() []byte {
 	s := d.b[:n:n]
 	d.b = d.b[n:]
 	return s
+}
+
+// take returns the next n bytes.
+func (d *decoder) take(n int) []byte {
+	if n > len(d.b) {
+		d.fail()
+		return nil
+	}
+	s := d.b[:n:n]
+	d.b = d.b[n:]
+	return s
+}
+
+func (d *decoder) byte() byte {
+	if b := d.take(1); b != nil {
+		return b[0]
+	}
+	return 0
 }
 
 func (d *decoder) rooms() []Room {

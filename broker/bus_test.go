@@ -498,7 +498,6 @@ func TestNumbers(t *testing.T) {
 			func() (uint64, error) { return x.SayTo(y.Self().ID, "c", nil) },
 			func() (uint64, error) { return x.Say("c", make([]byte, 1<<20)) },
 			func() (uint64, error) { g, err := x.Request("c", nil); return g.Number(), err },
-			func() (uint64, error) { g, err := x.Request("c", nil, y.Self().ID); return g.Number(), err },
 		} {
 			said, err := say()
 			if got := <-numbers; err != nil || got != said || got <= last {

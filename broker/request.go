@@ -19,7 +19,7 @@ type gathers struct {
 type Gather struct {
 	b       *Bus
 	id      uint64
-	first   uint64 // Message.Number of what the first node was asked
+	number  uint64
 	expires time.Time
 
 	mu      sync.Mutex // guards what follows
@@ -98,16 +98,13 @@ func (b *Bus) request(m message, to []NodeID) (*Gather, error) {
 		if err := b.toAll(m); err != nil {
 			return nil, err
 		}
-		g.first = b.seq
+		g.number = b.seq
 	} else {
 		if err := b.admit(&m, len(ask)); err != nil {
 			return nil, err
 		}
-		for i, p := range ask {
+		for _, p := range ask {
 			b.numbered(p, m)
-			if i == 0 {
-				g.first = b.seq
-			}
 		}
 	}
 	for _, p := range ask {
@@ -118,9 +115,9 @@ func (b *Bus) request(m message, to []NodeID) (*Gather, error) {
 	return g, nil
 }
 
-// Number returns the Message.Number of the request, the least of them if it
-// went to some nodes one by one; 0 if nobody was asked.
-func (g *Gather) Number() uint64 { return g.first }
+// Number returns the Message.Number of a request to all; 0 if it went to nodes
+// one by one, or to nobody.
+func (g *Gather) Number() uint64 { return g.number }
 
 // Wait returns one answer for each node that was asked, sorted as Members,
 // once all are there; when ctx ends before, or the Bus is closed, those that
