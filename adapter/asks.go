@@ -189,7 +189,7 @@ func (n *clustered) Ask(ctx context.Context, t Target, p *Packet) ([]Answer, err
 func (n *clustered) put(ctx context.Context, in *inquiry, number uint64, m message) error {
 	body := appendNumber(make([]byte, 0, len(m.body)+10), number)
 	m.body = append(body, m.body...)
-	g, err := n.ask(m)
+	g, _, err := n.ask(m)
 	if g == nil {
 		return err
 	}

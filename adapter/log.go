@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A Recorder is an Adapter that can keep what it delivers, for sockets whose
@@ -30,6 +31,10 @@ type LogOptions struct {
 	// they had built it. at is the packet's Position or, if it is volatile and
 	// so has none, that of the packet before.
 	Build func(data []byte, at Position, noCompress bool) (form any, size int)
+
+	// Data is the inverse of Build: the packet's data again. Export and Import
+	// need it.
+	Data func(form any) []byte
 
 	// Evicted, if set, is called with the number of packets that were given up
 	// for want of space before their time. It must not block.
@@ -57,6 +62,8 @@ type Log struct {
 	head    Position // of the newest packet there was
 	trimmed Position // of the newest packet that is no more kept
 	bytes   int
+	said    overhear // its bytes are among bytes
+	vectors
 }
 
 var (
@@ -116,8 +123,24 @@ func (g *Log) Head() Position {
 // sockets and call Missed, but not broadcast, nor make sockets join or leave.
 func (g *Log) Sequence(f func()) {
 	g.seq.Lock()
+	defer g.told() // when all else may go on
 	defer g.seq.Unlock()
 	f()
+}
+
+// Release is Remove within Sequence.
+func (g *Log) Release(id SocketID) {
+	l := g.local
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.remove(id)
+}
+
+// told tells those who watch the rooms of changes that were made under the
+// sequencer.
+func (g *Log) told() {
+	g.local.mu.Lock()
+	defer g.local.unlock()
 }
 
 // Post is Broadcast to one socket of this node. It reports whether there is such
@@ -144,19 +167,41 @@ func (g *Log) Park(id SocketID) { g.local.setAway(id, true) }
 // Return undoes Park.
 func (g *Log) Return(id SocketID) { g.local.setAway(id, false) }
 
-// deliver is Local.deliver.
-func (g *Log) deliver(t Target, p *Packet) (n int) {
-	g.seq.Lock()
-	defer g.seq.Unlock()
+// deliver is Local.deliver, of what tell, unless nil, tells other nodes. It
+// needs seq.
+func (g *Log) deliver(t Target, p *Packet, tell func() Origin) (n int) {
+	origin := p.origin
+	if !p.routed { // else no other node has it
+		t = g.unless(t, origin)
+	}
 	var own *Packet
+	concerned := false
 	g.local.each(t, func(m *member) {
-		if own == nil { // what nobody was to get, nobody missed
+		if !concerned { // what nobody was to get, nobody missed
+			concerned = true
 			own = g.record(t, p)
 		}
 		if own != nil && m.socket.Deliver(own) {
 			n++
 		}
 	})
+	if tell != nil {
+		origin = tell()
+	}
+	g.mu.Lock()
+	g.hear(origin, time.Now())
+	kept := own != nil && !p.Volatile
+	if kept && !p.routed && origin.known() {
+		if e := g.newest(); e != nil && e.at == own.at {
+			e.origin = origin
+		} else { // too large to be kept at all
+			g.lose(origin, time.Now())
+		}
+	}
+	g.mu.Unlock()
+	if !kept && !p.Volatile {
+		g.overhear(overheard{origin: origin, routed: p.routed, kind: kindBroadcast, target: t, packet: p})
+	}
 	return n
 }
 
@@ -176,13 +221,7 @@ func (g *Log) record(t Target, p *Packet) *Packet {
 	}
 	own.Shared(func([]byte) any { return form })
 	if !p.Volatile {
-		for _, r := range t.Rooms {
-			size += len(r)
-		}
-		for _, r := range t.Except {
-			size += len(r)
-		}
-		g.append(entry{at: at, packet: own, target: t, size: size + entryCost})
+		g.append(entry{at: at, packet: own, target: t, size: size + targetSize(t) + entryCost})
 	}
 	return own
 }
@@ -216,6 +255,17 @@ func (g *Log) changed(id SocketID, room Room, joined bool) {
 // fails with ErrTrimmed if some of them may not be kept any more, and with
 // ErrTooMuch if they are more than maxPackets. It is called within Sequence.
 func (g *Log) Missed(id SocketID, behind Position, maxPackets int) ([]*Packet, error) {
+	var missed []*Packet
+	err := g.missed(id, behind, maxPackets, func(e *entry) { missed = append(missed, e.packet) })
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(missed)
+	return missed, nil
+}
+
+// missed is Missed that has f called for each packet, the last one first.
+func (g *Log) missed(id SocketID, behind Position, maxPackets int, f func(*entry)) error {
 	rooms := make(map[Room]bool)
 	for _, r := range g.local.Rooms(id) {
 		rooms[r] = true
@@ -223,9 +273,9 @@ func (g *Log) Missed(id SocketID, behind Position, maxPackets int) ([]*Packet, e
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if behind < g.trimmed {
-		return nil, fmt.Errorf("%w: what follows %d, it begins behind %d", ErrTrimmed, behind, g.trimmed)
+		return fmt.Errorf("%w: what follows %d, it begins behind %d", ErrTrimmed, behind, g.trimmed)
 	}
-	var missed []*Packet
+	n := 0
 	// Backwards, so that the rooms of now become those of then.
 	for i := g.n - 1; i >= 0; i-- {
 		e := g.at(i)
@@ -237,14 +287,13 @@ func (g *Log) Missed(id SocketID, behind Position, maxPackets int) ([]*Packet, e
 				rooms[e.target.Rooms[0]] = !e.joined
 			}
 		case e.target.selects(rooms):
-			if len(missed) == maxPackets {
-				return nil, fmt.Errorf("%w: over %d packets", ErrTooMuch, maxPackets)
+			if n++; n > maxPackets {
+				return fmt.Errorf("%w: over %d packets", ErrTooMuch, maxPackets)
 			}
-			missed = append(missed, e.packet)
+			f(e)
 		}
 	}
-	slices.Reverse(missed)
-	return missed, nil
+	return nil
 }
 
 // selects reports whether t selects a socket that is in rooms.

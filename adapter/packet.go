@@ -44,6 +44,8 @@ type Packet struct {
 	Trace string
 
 	at     Position
+	origin Origin // of one that another node sent,
+	routed bool   // and not to all
 	once   sync.Once
 	shared any
 }

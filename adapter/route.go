@@ -23,6 +23,11 @@ func (n *clustered) route(t Target) (nodes []broker.NodeID, all bool) {
 	}
 	self := n.cluster.bus.Self().ID
 	for _, room := range t.Rooms {
+		// Sockets move where a Log is kept, and what was for one that has just
+		// gone is passed on after it: if it was for that one alone.
+		if len(t.Rooms) > 1 && len(room) == idLen && n.log.Load() != nil {
+			return nil, true
+		}
 		holders, known := n.holders(room)
 		if !known {
 			return nil, true
@@ -43,6 +48,9 @@ func (n *clustered) route(t Target) (nodes []broker.NodeID, all bool) {
 // holders returns the nodes that alone may hold members of a room, if known.
 func (n *clustered) holders(room Room) ([]broker.NodeID, bool) {
 	if len(room) == idLen {
+		if node, moved := n.place(SocketID(room)); moved {
+			return []broker.NodeID{node}, true
+		}
 		if m, ok := n.cluster.bus.Lookup(string(room[:len(n.prefix)])); ok {
 			return []broker.NodeID{m.ID}, true
 		}
@@ -66,19 +74,24 @@ func (n *clustered) members(t Target) []broker.Member {
 	return slices.DeleteFunc(members, func(m broker.Member) bool { return !slices.Contains(nodes, m.ID) })
 }
 
-// tell sends a message to the nodes concerned.
-func (n *clustered) tell(m message) (err error) {
+// tell sends a message to the nodes concerned. It returns under which number,
+// if it was to all.
+func (n *clustered) tell(m message) (o Origin, err error) {
 	nodes, all := n.route(m.target)
 	if !all && len(nodes) == 0 {
-		return nil
+		return Origin{}, nil
 	}
 	m.namespace = n.name
 	if done := n.publishing(&m); done != nil {
 		defer func() { done(err) }()
 	}
+	if !all {
+		m.flags |= flagRouted
+	}
 	data := m.append(make([]byte, 0, 64+len(m.body)))
+	var number uint64
 	if all {
-		err = n.cluster.bus.Broadcast(channel, data)
+		number, err = n.cluster.bus.Say(channel, data)
 	}
 	for _, node := range nodes {
 		failed := n.cluster.bus.Send(node, channel, data)
@@ -87,26 +100,33 @@ func (n *clustered) tell(m message) (err error) {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("adapter: tell other nodes: %w", err)
+		err = fmt.Errorf("adapter: tell other nodes: %w", err)
 	}
-	return nil
+	return n.cluster.origin(number), err
 }
 
-// ask sends a request to the nodes concerned; nil if there are none.
-func (n *clustered) ask(m message) (g *broker.Gather, err error) {
+// ask sends a request to the nodes concerned; nil if there are none. It returns
+// under which number, if it was to all.
+func (n *clustered) ask(m message) (g *broker.Gather, o Origin, err error) {
 	nodes, all := n.route(m.target)
 	if !all && len(nodes) == 0 {
-		return nil, nil
+		return nil, Origin{}, nil
 	}
 	m.namespace = n.name
 	if done := n.publishing(&m); done != nil {
 		defer func() { done(err) }()
 	}
+	if !all {
+		m.flags |= flagRouted
+	}
 	g, err = n.cluster.bus.Request(channel, m.append(nil), nodes...)
 	if err != nil {
-		return nil, fmt.Errorf("adapter: ask other nodes: %w", err)
+		return nil, Origin{}, fmt.Errorf("adapter: ask other nodes: %w", err)
 	}
-	return g, nil
+	if all {
+		o = n.cluster.origin(g.Number())
+	}
+	return g, o, nil
 }
 
 // gather hands every node's answer to use, and returns who is missing.

@@ -10,7 +10,8 @@ import "encoding/binary"
 //
 // The body of a broadcast is the packet's data, that of join and leave the
 // list of rooms to join or leave, that of tell what the namespace's NodeHandler
-// is told. Requests are answered with a uvarint count, unless it is said.
+// is told, and that of peer topic str · what the topic's PeerHandler is told.
+// Requests are answered with a uvarint count, unless it is said.
 //
 // An ask is a request that bears a number of the asker's: its body is number
 // uvarint · packet's data. Each socket that was asked becomes a message to the
@@ -32,6 +33,10 @@ import "encoding/binary"
 // With flagTraced the last of the exceptions is no room, but the Trace of the
 // packet: to a node that does not know the flag it is a room that nobody is in.
 //
+// With flagRouted a message is not to all. If it is for the socket of one id
+// alone, which has moved to another node, it is passed on, and with flagHops it
+// is counted how often it was.
+//
 // A kind that a node does not know is refused if it asks, and else dropped;
 // a flag that it does not know has no effect.
 type kind byte
@@ -51,6 +56,7 @@ const (
 	kindNextPage // request
 	kindTell
 	kindAskNodes // request
+	kindPeer
 )
 
 // An outcome says what an answer is.
@@ -67,6 +73,9 @@ const (
 	flagClose    // of kindDisconnect: the connection too
 	flagNoCompress
 	flagTraced
+	flagRouted // it goes to nodes one by one
+	flagHop    // with the bits above it, how often it was passed on
+	flagHops   = 0xff &^ (flagHop - 1)
 )
 
 type message struct {
@@ -119,7 +128,7 @@ func decodeMessage(b []byte) (m message, err error) {
 			m.target.Except = nil
 		}
 	}
-	if d.bad || m.kind < kindBroadcast || m.kind > kindAskNodes {
+	if d.bad || m.kind < kindBroadcast || m.kind > kindPeer {
 		return m, errMalformed
 	}
 	return m, nil
@@ -253,6 +262,24 @@ func (d *decoder) bytes() []byte {
 	s := d.b[:n:n]
 	d.b = d.b[n:]
 	return s
+}
+
+// take returns the next n bytes.
+func (d *decoder) take(n int) []byte {
+	if n > len(d.b) {
+		d.fail()
+		return nil
+	}
+	s := d.b[:n:n]
+	d.b = d.b[n:]
+	return s
+}
+
+func (d *decoder) byte() byte {
+	if b := d.take(1); b != nil {
+		return b[0]
+	}
+	return 0
 }
 
 func (d *decoder) rooms() []Room {

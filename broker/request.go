@@ -19,6 +19,7 @@ type gathers struct {
 type Gather struct {
 	b       *Bus
 	id      uint64
+	number  uint64
 	expires time.Time
 
 	mu      sync.Mutex // guards what follows
@@ -97,6 +98,7 @@ func (b *Bus) request(m message, to []NodeID) (*Gather, error) {
 		if err := b.toAll(m); err != nil {
 			return nil, err
 		}
+		g.number = b.seq
 	} else {
 		if err := b.admit(&m, len(ask)); err != nil {
 			return nil, err
@@ -112,6 +114,10 @@ func (b *Bus) request(m message, to []NodeID) (*Gather, error) {
 	b.pending[g.id] = g
 	return g, nil
 }
+
+// Number returns the Message.Number of a request to all; 0 if it went to nodes
+// one by one, or to nobody.
+func (g *Gather) Number() uint64 { return g.number }
 
 // Wait returns one answer for each node that was asked, sorted as Members,
 // once all are there; when ctx ends before, or the Bus is closed, those that
@@ -210,7 +216,7 @@ func (b *Bus) respond(p *peer, m *message) {
 		refuse("nobody answers on this channel")
 	} else {
 		var err error
-		if b.guard("responder", func() { a.body, err = h(Message{From: p.member(), Body: m.body}) }) {
+		if b.guard("responder", func() { a.body, err = h(Message{From: p.member(), Number: m.seq, Body: m.body}) }) {
 			refuse("the responder panicked")
 		} else if err != nil {
 			refuse(err.Error())

@@ -1,6 +1,10 @@
 package socketio
 
-import "github.com/carillonhq/carillon/adapter"
+import (
+	"bytes"
+
+	"github.com/carillonhq/carillon/adapter"
+)
 
 // mark is adapter.LogOptions.Build: the *outgoing of an event with an offset as
 // its last argument.
@@ -16,6 +20,27 @@ func (n *Namespace) mark(data []byte, at adapter.Position, noCompress bool) (for
 	o := newOutgoing(e, NoID, noCompress)
 	o.marked = true
 	return o, o.size()
+}
+
+// unmark is adapter.LogOptions.Data, the inverse of mark.
+func (n *Namespace) unmark(form any) []byte {
+	o, _ := form.(*outgoing)
+	if o == nil {
+		return nil
+	}
+	parts := o.frames.Parts()
+	if _, ok := n.server.opts.Parser.(jsonParser); ok && o.marked && len(parts) > 0 && !parts[0].Binary {
+		// The offset, which needs no escape, is what follows the last comma.
+		text := parts[0].Data
+		if i := bytes.LastIndexByte(text, ','); i > 0 {
+			first := append(append(make([]byte, 0, i+1), text[:i]...), ']')
+			return append(encoded{{Data: first}}, parts[1:]...).data()
+		}
+	}
+	if o = o.plain(n); o == nil {
+		return nil
+	}
+	return encoded(o.frames.Parts()).data()
 }
 
 // withArg returns an event with a text, which needs no escape, as one more

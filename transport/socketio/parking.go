@@ -21,18 +21,29 @@ type parking struct {
 
 func (p *parking) init(window time.Duration, limit int) { p.window, p.max = window, limit }
 
-// add takes in a seat and returns one that has to go for it, or nil. That is
-// the seat itself after close. It is called under a.mu.
-func (p *parking) add(a *seat) *seat {
+// add takes in a seat, whose client went a while ago, and returns one that has to
+// go for it, or nil. That is the seat itself after close. It is called under a.mu.
+func (p *parking) add(a *seat, away time.Duration) *seat {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return a
 	}
-	a.until = time.Now().Add(p.window)
-	a.place = p.seats.PushBack(a)
+	a.until = time.Now().Add(p.window - away)
+	after := p.seats.Back()
+	for away > 0 && after != nil && after.Value.(*seat).until.After(a.until) {
+		after = after.Prev()
+	}
+	if after != nil {
+		a.place = p.seats.InsertAfter(a, after)
+	} else {
+		a.place = p.seats.PushFront(a)
+	}
 	if p.timer == nil {
-		p.arm(p.window)
+		p.arm(p.window - away)
+	} else if after == nil && p.timer.Stop() {
+		p.calls.Done()
+		p.arm(p.window - away)
 	}
 	if p.seats.Len() <= p.max {
 		return nil
@@ -82,6 +93,13 @@ func (p *parking) expired() (over []*seat) {
 		over = append(over, p.take(e))
 	}
 	return over
+}
+
+// away returns for how long the client of a seat has been away.
+func (p *parking) away(a *seat) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Since(a.until.Add(-p.window))
 }
 
 // over reports whether a seat's time is over; it may have been taken, and

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/rand"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,6 +48,13 @@ type Recovery struct {
 	// rooms and data are there already. Default: they are passed over, for a
 	// client that was let in a moment ago.
 	Middlewares bool
+
+	// Encode and Decode are how a socket's data travels when its client is back
+	// on another node; what is encoded takes 64 KiB at most, and never is the
+	// data of a socket that has none. Defaults: as JSON, of which Decode makes
+	// what json.Unmarshal makes of it for an any.
+	Encode func(data any) ([]byte, error)
+	Decode func(encoded []byte) (data any, err error)
 }
 
 // An Unrecovered says why a client that wanted to be recovered was not.
@@ -61,6 +67,8 @@ const (
 	UnrecoveredTrimmed   Unrecovered = "trimmed"   // some of what it missed had to be given up: Recovery.MaxBytes, Recovery.MaxTotal
 	UnrecoveredTooMuch   Unrecovered = "too much"  // it missed more than Recovery.MaxReplay
 	UnrecoveredOvertaken Unrecovered = "overtaken" // it, or somebody with its identifier, has come once more
+
+	UnrecoveredUnreachable Unrecovered = "unreachable" // the node that has what is kept did not answer in time
 )
 
 // A Lapse says why a socket that was kept for its client is kept no longer.
@@ -73,6 +81,7 @@ const (
 	LapseRefused      Lapse = "refused"      // a middleware did, when it came back
 	LapseUnrecovered  Lapse = "unrecovered"  // it came back, and could not be recovered
 	LapseShutdown     Lapse = "shutdown"     // Shutdown or Close
+	LapseMoved        Lapse = "moved"        // another node keeps it now, on which the client came back
 )
 
 // recovery is what a Server's namespaces share; nil where it is not enabled.
@@ -80,6 +89,8 @@ type recovery struct {
 	opts    Recovery
 	journal *adapter.Journal
 	parking parking
+	pending pending // other nodes' requests at work
+	misses  misses
 }
 
 func newRecovery(opts Options) *recovery {
@@ -114,6 +125,7 @@ func (r *recovery) close() {
 	if r == nil {
 		return
 	}
+	r.pending.close()
 	for _, a := range r.parking.close() {
 		a.drop(LapseShutdown)
 	}
@@ -133,12 +145,16 @@ func (r *recovery) record(n *Namespace) {
 	n.seats = make(map[string]*seat)
 	n.log = recorder.Record(r.journal, adapter.LogOptions{
 		Build: n.mark,
+		Data:  n.unmark,
 		Evicted: func(events int) {
 			if f := n.hooks().Evicted; f != nil {
 				f(n.name, events)
 			}
 		},
 	})
+	if peers, ok := recorder.(adapter.Peers); ok {
+		n.moves = newMoves(n, peers)
+	}
 }
 
 // keeps reports whether a client whose connection ended so may come back.
@@ -203,7 +219,11 @@ func takeTicket(auth Raw) (ticket, Raw) {
 const offsetForm = '1'
 
 func (n *Namespace) offset(at adapter.Position) string {
-	node := n.log.Node()
+	return offsetOf(adapter.Place{Node: n.log.Node(), At: at})
+}
+
+func offsetOf(p adapter.Place) string {
+	node, at := p.Node, p.At
 	b := make([]byte, 0, len(node)+15)
 	b = append(b, offsetForm)
 	b = append(b, node...)
@@ -211,18 +231,15 @@ func (n *Namespace) offset(at adapter.Position) string {
 	return string(strconv.AppendUint(b, uint64(at), 36))
 }
 
-var errOffset = errors.New("socketio: no offset of this node")
-
-func (n *Namespace) parseOffset(offset string) (adapter.Position, error) {
+// parseOffset is the inverse of offsetOf.
+func parseOffset(offset string) (p adapter.Place, ok bool) {
 	node, digits, ok := strings.Cut(offset, ".")
-	if !ok || node == "" || node[0] != offsetForm || node[1:] != n.log.Node() {
-		return 0, errOffset
+	if !ok || node == "" || node[0] != offsetForm {
+		return p, false
 	}
 	at, err := strconv.ParseUint(digits, 36, 64)
-	if err != nil || n.offset(adapter.Position(at)) != offset {
-		return 0, errOffset
-	}
-	return adapter.Position(at), nil
+	p = adapter.Place{Node: node[1:], At: adapter.Position(at)}
+	return p, err == nil && offsetOf(p) == offset
 }
 
 // newPID returns a secret by which a client is known again. It begins with the

@@ -17,25 +17,16 @@ func (n *Namespace) claim(t ticket) (a *seat, from adapter.Position, term uint64
 	if t.malformed {
 		return nil, 0, 0, UnrecoveredMalformed
 	}
-	n.mu.Lock()
-	a = n.seats[t.pid]
-	n.mu.Unlock()
-	if a == nil {
+	if a = n.seatOf(t.pid); a == nil {
 		return nil, 0, 0, UnrecoveredUnknown
 	}
-	from = a.start
-	// A client keeps its offset when it gets a new identifier, until its first
-	// event. So the one that it came with is none of this seat's.
-	if t.offset != "" && t.offset != a.entry {
-		at, err := n.parseOffset(t.offset)
-		if err != nil || at < a.start || at > n.log.Head() {
-			return nil, 0, 0, UnrecoveredOffset
-		}
-		from = at
+	from, ok := a.resolve(t.offset)
+	if !ok {
+		return nil, 0, 0, UnrecoveredOffset
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.state == seatGone {
+	if a.state == seatGone || a.state == seatMoved {
 		return nil, 0, 0, UnrecoveredUnknown
 	}
 	a.term++
@@ -49,7 +40,16 @@ func (c *client) seated(n *Namespace, h *Handshake, t ticket) *Socket {
 		return newSocket(c, n, h, nil)
 	}
 	if t.pid != "" || t.malformed {
+		since := time.Now()
 		a, from, term, why := n.claim(t)
+		for a == nil && why == UnrecoveredUnknown && n.moves != nil && t.pid != "" {
+			if why = n.moves.take(c.ctx, t, h.Address, since); why == "" {
+				a, from, term, why = n.claim(t)
+			}
+			if time.Since(since) > takeTimeout {
+				break
+			}
+		}
 		if a != nil {
 			s := newSocket(c, n, h, a)
 			s.ticket, s.from, s.term, s.recovered = t, from, term, true
@@ -111,11 +111,13 @@ func (s *Socket) resume() bool {
 	case err != nil:
 		return false
 	}
-	n.server.exit(n) // on behalf of the socket before
+	n.server.exit(n) // on behalf of the socket before, or of the seat
 	if f := n.hooks().Recovered; f != nil {
 		f(n.name, events)
 	}
-	<-before.over // its handlers have the seat behind them when ours begin
+	if before != nil { // else it was of another node, which has seen to it
+		<-before.over // its handlers have the seat behind them when ours begin
+	}
 	return true
 }
 
@@ -175,7 +177,8 @@ func (a *seat) take(s *Socket) bool {
 	if a.state != seatParked || a.term != s.term {
 		return false
 	}
-	a.state = seatTaken
+	a.state, a.taken = seatTaken, time.Now()
+	a.granted = nil
 	a.current.Store(s)
 	a.namespace.log.Return(a.id)
 	a.namespace.server.recovery.parking.remove(a)

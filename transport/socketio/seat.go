@@ -21,6 +21,11 @@ type seat struct {
 	pid       string
 	entry     string // the offset that the client came with when the seat was new; not of this one
 	start     adapter.Position
+	born      time.Time
+
+	// Of one that has come from another node.
+	whole bool            // its client had nothing of it before start
+	base  []adapter.Place // where start was on other nodes
 
 	// Used under the sequencer alone.
 	last adapter.Position // of the last packet that was for it
@@ -28,10 +33,12 @@ type seat struct {
 
 	current atomic.Pointer[Socket] // changes under mu, to one that is let in
 
-	mu    sync.Mutex // guards all below
-	state seatState
-	term  uint64 // of the last claim
-	data  any    // Socket.SetData's
+	mu      sync.Mutex // guards all below
+	state   seatState
+	term    uint64 // of the last claim
+	data    any    // Socket.SetData's
+	taken   time.Time
+	granted *grant // nil unless another node may have it
 
 	// Guarded by parking.mu.
 	place *list.Element
@@ -44,13 +51,14 @@ const (
 	seatNew    seatState = iota // its first socket is not let in yet
 	seatTaken                   // by current
 	seatParked                  // its client is away
+	seatMoved                   // to another node
 	seatGone
 )
 
 var _ adapter.Answerer = (*seat)(nil)
 
 func newSeat(n *Namespace, entry string) *seat {
-	return &seat{namespace: n, id: n.adapter.NewID(), pid: n.newPID(), entry: entry}
+	return &seat{namespace: n, id: n.adapter.NewID(), pid: n.newPID(), entry: entry, whole: true, born: time.Now()}
 }
 
 // ID implements adapter.Socket.
@@ -63,7 +71,7 @@ func (a *seat) Deliver(p *adapter.Packet) bool {
 		a.last = p.Position()
 	}
 	s := a.current.Load()
-	if !s.Connected() || !s.deliver(shared(p), p.Volatile) {
+	if s == nil || !s.Connected() || !s.deliver(shared(p), p.Volatile) {
 		return false
 	}
 	if !p.Volatile {
@@ -75,14 +83,18 @@ func (a *seat) Deliver(p *adapter.Packet) bool {
 // Disconnect implements adapter.Socket.
 func (a *seat) Disconnect(close bool) {
 	for {
-		s := a.current.Load()
-		if s == nil { // not let in yet
+		switch s := a.current.Load(); {
+		case s == nil && a.is(seatNew): // not let in yet
 			return
-		}
-		if close {
+		case s == nil: // parked, and never taken here
+		case close:
 			s.client.disconnect()
-		} else {
+		default:
 			s.leave()
+		}
+		if a.is(seatMoved) {
+			_ = a.namespace.adapter.DisconnectAll(a.target(), close) // which logs what goes wrong
+			return
 		}
 		// Its client may have gone meanwhile, and even have come back.
 		if a.drop(LapseDisconnected) || a.is(seatGone) {
@@ -91,17 +103,32 @@ func (a *seat) Disconnect(close bool) {
 	}
 }
 
+// target selects the seat, wherever it is.
+func (a *seat) target() adapter.Target {
+	return adapter.Target{Rooms: []adapter.Room{adapter.Room(a.id)}}
+}
+
 // Info implements adapter.Socket.
-func (a *seat) Info() []byte { return (&socketAdapter{a.current.Load()}).Info() }
+func (a *seat) Info() []byte {
+	s := a.current.Load()
+	if s == nil {
+		return nil
+	}
+	return (&socketAdapter{s}).Info()
+}
 
 // Ask implements adapter.Answerer.
 func (a *seat) Ask(p *adapter.Packet, answer func(body []byte, ok bool)) bool {
 	s := a.current.Load()
-	return s.Connected() && (&socketAdapter{s}).Ask(p, answer)
+	return s != nil && s.Connected() && (&socketAdapter{s}).Ask(p, answer)
 }
 
 // Forget implements adapter.Answerer.
-func (a *seat) Forget(p *adapter.Packet) { (&socketAdapter{a.current.Load()}).Forget(p) }
+func (a *seat) Forget(p *adapter.Packet) {
+	if s := a.current.Load(); s != nil {
+		(&socketAdapter{s}).Forget(p)
+	}
+}
 
 func (a *seat) is(state seatState) bool {
 	a.mu.Lock()
@@ -116,7 +143,7 @@ func (a *seat) open(s *Socket) {
 	a.start = n.log.Head()
 	a.last, a.sent = a.start, a.start
 	a.mu.Lock()
-	a.state = seatTaken
+	a.state, a.taken = seatTaken, time.Now()
 	a.current.Store(s)
 	a.mu.Unlock()
 	n.adapter.Add(a, s.rooms...)
@@ -132,7 +159,7 @@ func (a *seat) park() (crowded *seat) {
 	defer a.mu.Unlock()
 	a.state = seatParked
 	a.namespace.log.Park(a.id)
-	return a.namespace.server.recovery.parking.add(a)
+	return a.namespace.server.recovery.parking.add(a, 0)
 }
 
 // leave gives up a seat that is taken. It is called under the mu of its socket.
@@ -169,6 +196,7 @@ func (a *seat) vanish() {
 	delete(n.seats, a.pid)
 	n.mu.Unlock()
 	n.adapter.Remove(a.id)
+	n.moves.vanished(a)
 }
 
 // vacate fences the socket that has the seat, if one does: its client is back

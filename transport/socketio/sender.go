@@ -78,10 +78,15 @@ func (t Sender) EmitVolatile(event string, args ...any) (bool, error) {
 
 // post is transmit for a client that may be away.
 func (s *Socket) post(e encoded, noCompress bool) error {
-	if known, _ := s.namespace.log.Post(s.id, &adapter.Packet{Data: e.data(), NoCompress: noCompress}); !known {
-		return ErrDisconnected
+	p := &adapter.Packet{Data: e.data(), NoCompress: noCompress}
+	known, _ := s.namespace.log.Post(s.id, p)
+	switch {
+	case known:
+		return nil
+	case s.seat.is(seatMoved):
+		return s.namespace.adapter.Broadcast(s.seat.target(), p)
 	}
-	return nil
+	return ErrDisconnected
 }
 
 // EmitWithAck is Socket.EmitWithAck.

@@ -202,6 +202,7 @@ func (n *Namespace) handle(f ServerHandler, e *ServerEvent) {
 
 // stop ends what the namespace hears of other nodes.
 func (n *Namespace) stop() {
+	n.moves.close()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.cancel()

@@ -33,7 +33,7 @@ const (
 // With Recovery, a Socket whose client's connection was lost stands for the
 // client still, though it is not Connected: until it is too late for the client
 // to come back, and afterwards if it is back, on a Socket of the same ID. Emit,
-// Join, Leave, SetData and Disconnect reach it there.
+// Join, Leave, SetData and Disconnect reach it there, on whatever node.
 type Socket struct {
 	id        adapter.SocketID
 	namespace *Namespace
@@ -122,6 +122,9 @@ func (s *Socket) SetData(v any) {
 	mu.Lock()
 	*data = v
 	mu.Unlock()
+	if s.seat != nil && s.seat.is(seatMoved) {
+		s.seat.sendData(v)
+	}
 	if s.Connected() {
 		s.namespace.server.observers.tell(s, func(o *Observer) func(*Socket) { return o.DataSet })
 	}
@@ -152,11 +155,19 @@ func (s *Socket) Join(rooms ...string) {
 		return
 	}
 	s.mu.Unlock()
+	if s.seat != nil && s.seat.is(seatMoved) {
+		_ = s.namespace.adapter.JoinAll(s.seat.target(), appendRooms(nil, rooms)...)
+		return
+	}
 	s.namespace.adapter.Join(s.id, appendRooms(nil, rooms)...)
 }
 
 // Leave takes the socket out of rooms.
 func (s *Socket) Leave(rooms ...string) {
+	if s.seat != nil && s.seat.is(seatMoved) {
+		_ = s.namespace.adapter.LeaveAll(s.seat.target(), appendRooms(nil, rooms)...)
+		return
+	}
 	s.namespace.adapter.Leave(s.id, appendRooms(nil, rooms)...)
 }
 
@@ -300,10 +311,8 @@ func (s *Socket) finish(reason Reason, keep bool) {
 	}
 	switch crowded {
 	case nil:
-	case s.seat: // it is too late to keep any
-		crowded.drop(LapseShutdown)
 	default:
-		crowded.drop(LapseCrowded)
+		crowded.drop(crowded.crowded(s.seat))
 	}
 }
 

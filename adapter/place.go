@@ -1,0 +1,71 @@
+package adapter
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/carillonhq/carillon/broker"
+)
+
+// movedSockets are the sockets that are not on the node that their ids begin
+// with, as far as this node was told.
+type movedSockets struct {
+	mu    sync.RWMutex // guards nodes
+	nodes map[SocketID]broker.NodeID
+}
+
+// Place implements Peers.
+func (n *clustered) Place(id SocketID, node string) {
+	m, known := n.cluster.bus.Lookup(node)
+	n.places.mu.Lock()
+	defer n.places.mu.Unlock()
+	if !known || len(id) == idLen && node == string(id[:len(n.prefix)]) {
+		delete(n.places.nodes, id)
+		return
+	}
+	if n.places.nodes == nil {
+		n.places.nodes = make(map[SocketID]broker.NodeID)
+	}
+	n.places.nodes[id] = m.ID
+}
+
+// place returns where a socket is that has moved.
+func (n *clustered) place(id SocketID) (broker.NodeID, bool) {
+	n.places.mu.RLock()
+	defer n.places.mu.RUnlock()
+	node, moved := n.places.nodes[id]
+	return node, moved
+}
+
+const maxHops = 4
+
+// passOn sends a message for one socket after it, and reports whether that was
+// what was to be done. It needs the sequencer, so that what comes before the
+// socket has gone is for it, and what comes afterwards behind it.
+func (n *clustered) passOn(m *message) bool {
+	if m.flags&flagRouted == 0 || len(m.target.Rooms) != 1 || len(m.target.Rooms[0]) != idLen {
+		return false
+	}
+	node, moved := n.place(SocketID(m.target.Rooms[0]))
+	if !moved || node == n.cluster.bus.Self().ID {
+		return false
+	}
+	on := *m
+	on.namespace = n.name
+	if on.kind == kindDeliver {
+		on.kind = kindBroadcast // whoever asked is told that it is on its way
+	}
+	err := broker.ErrUnknownNode
+	if m.flags&flagHops < maxHops*flagHop {
+		on.flags += flagHop
+		err = n.cluster.bus.Send(node, channel, on.append(nil))
+	}
+	if errors.Is(err, broker.ErrUnknownNode) { // or has been passed on all the time
+		on.flags &^= flagRouted | flagHops
+		err = n.cluster.bus.Broadcast(channel, on.append(nil))
+	}
+	if err != nil {
+		n.cluster.logger.Warn("not passed on to the node where the socket is", "socket", m.target.Rooms[0], "error", err)
+	}
+	return true
+}

@@ -1,0 +1,43 @@
+package socketio
+
+import (
+	"slices"
+
+	"github.com/carillonhq/carillon/adapter"
+)
+
+// resolve returns where a client stands who has the offset of an event, or none,
+// and false if it never was there, or it is not known any more.
+func (a *seat) resolve(offset string) (from adapter.Position, ok bool) {
+	// A client keeps its offset when it gets a new identifier, until its first
+	// event. So the one that it came with is none of this seat's.
+	if offset == "" || offset == a.entry {
+		return a.start, a.whole
+	}
+	p, ok := parseOffset(offset)
+	if !ok {
+		return 0, false
+	}
+	log := a.namespace.log
+	if p.Node == log.Node() && p.At >= a.start {
+		return p.At, p.At <= log.Head()
+	}
+	// It has nothing from here yet.
+	if at, ok := log.Resolve(a.id, p); ok {
+		return at, true
+	}
+	return a.start, slices.ContainsFunc(a.base, func(b adapter.Place) bool { return b.Node == p.Node && b.At <= p.At })
+}
+
+// maxBase bounds the places of a seat that are told: of a client that hears
+// nothing on so many nodes, one after the other.
+const maxBase = 8
+
+// bases returns where a client that goes to another node stands.
+func (a *seat) bases(from adapter.Position) (base []adapter.Place) {
+	if from == a.start {
+		base = a.base
+	}
+	base = append(slices.Clip(base), adapter.Place{Node: a.namespace.log.Node(), At: from})
+	return base[max(0, len(base)-maxBase):]
+}
