@@ -21,6 +21,8 @@ alice.on('message', ({ data: n }) => {
   if (n !== last + 1) disorder.push(`${n} after ${last}`);
   last = n;
 });
+let refused = '';
+alice.on('connect_error', (err) => { refused = `${err.message} ${err.description ?? ''}`; });
 let back = 0;
 let recovered = 0;
 alice.on('connect', () => {
@@ -44,7 +46,7 @@ const sending = setInterval(() => {
 for (let i = 0; i < cuts; i++) {
   const n = back;
   await ask('cut');
-  await until(20_000, () => `not back after cut ${i + 1}`, () => back > n && alice.connected);
+  await until(20_000, () => `not back after cut ${i + 1} (${refused})`, () => back > n && alice.connected);
 }
 clearInterval(sending);
 const took = (Date.now() - begun) / 1000;

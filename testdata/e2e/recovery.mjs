@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { io } from 'socket.io-client';
-import { ask, check, done, modes, until, within } from './lib.mjs';
+import { ask, brief, check, done, modes, until, within } from './lib.mjs';
 
 const [mode, url, direct, servers] = process.argv.slice(2);
 // What two servers say, or one says to all and to one, has no order.
@@ -19,6 +19,7 @@ const order = async (what, fields = {}) => {
 // A Guest keeps what it hears, without the offset behind it.
 class Guest {
   heard = [];
+  all = [];
 
   constructor(namespace = '/', manager) {
     this.namespace = namespace;
@@ -31,6 +32,7 @@ class Guest {
       if (typeof args.at(-1) === 'function') args.pop()('answer');
       else args.pop();
       this.heard.push([event, ...args]);
+      this.all.push([event, ...args]);
     });
   }
 
@@ -216,7 +218,7 @@ await check('there and back, again and again', async () => {
     });
     g.recovered();
   }
-  await g.hears(...want);
+  await g.hears(...want).catch((err) => { throw new Error(`${err.message.split('\n')[0]}: heard ${brief(g.all)}`); });
   g.close();
 });
 
