@@ -6,3 +6,14 @@ import "github.com/carillonhq/carillon/transport/engineio"
 func (s *Server) Pretend(protocol int) {
 	s.protocolOf = func(*engineio.Session) int { return protocol }
 }
+
+// Whereabouts returns how many sockets the namespace knows not to be where their
+// ids say.
+func (n *Namespace) Whereabouts() int {
+	if n.moves == nil {
+		return 0
+	}
+	n.moves.mu.Lock()
+	defer n.moves.mu.Unlock()
+	return max(len(n.moves.bySID), len(n.moves.byPID))
+}

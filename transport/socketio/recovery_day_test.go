@@ -35,6 +35,7 @@ func TestRecoveryDay(t *testing.T) {
 		}
 		var wg sync.WaitGroup
 		var most socketio.RecoveryStats
+		elsewhere := 0
 		for n := 0; time.Now().Before(d.end); n++ {
 			rng := rand.New(rand.NewPCG(2, uint64(n)))
 			wg.Go(func() { d.visit(rng) }) // ends some minutes after
@@ -45,6 +46,7 @@ func TestRecoveryDay(t *testing.T) {
 			for _, node := range d.nodes {
 				now := node.RecoveryStats()
 				most.Parked, most.Bytes = max(most.Parked, now.Parked), max(most.Bytes, now.Bytes)
+				elsewhere = max(elsewhere, node.Of("/").Whereabouts())
 			}
 		}
 		wg.Wait()
@@ -53,9 +55,13 @@ func TestRecoveryDay(t *testing.T) {
 		time.Sleep(7 * time.Minute)
 		synctest.Wait()
 		var parked, recovered int
+		anew := make(map[socketio.Unrecovered]int)
 		for i, node := range d.nodes {
 			if left := node.RecoveryStats(); left != (socketio.RecoveryStats{}) {
 				t.Errorf("node %d keeps %+v", i, left)
+			}
+			if n := node.Of("/").Whereabouts(); n > 0 {
+				t.Errorf("node %d knows where %d sockets are", i, n)
 			}
 			if node.Sessions() > 0 || node.Of("/").Len() > 0 {
 				t.Errorf("node %d has %d clients, %d sockets", i, node.Sessions(), node.Of("/").Len())
@@ -63,12 +69,15 @@ func TestRecoveryDay(t *testing.T) {
 			now := node.counted()
 			parked += now.parked
 			recovered += now.recovered
+			for why, n := range now.notRecovered {
+				anew[why] += n
+			}
 		}
 		if parked == 0 || recovered == 0 || most.Parked == 0 || most.Bytes == 0 {
 			t.Error("nothing happened")
 		}
-		t.Logf("RESULT %v of sessions on 3 nodes: %d came, %d connections, of which %d were recovered and %d refused; %d parked, at most %d at a time, with %d bytes; in the end nothing is kept",
-			span, d.came, d.connections, recovered, d.refused, parked, most.Parked, most.Bytes)
+		t.Logf("RESULT %v of sessions on 3 nodes: %d came, %d connections, of which %d were recovered, not %v, and %d refused; %d parked, at most %d at a time, with %d bytes, and %d at most known to be elsewhere; in the end nothing is kept",
+			span, d.came, d.connections, recovered, anew, d.refused, parked, most.Parked, most.Bytes, elsewhere)
 		if d.refused > 0 {
 			t.Errorf("%d clients could not connect", d.refused)
 		}

@@ -241,8 +241,9 @@ func (n *Namespace) admitSeat(s *seatNews, x *adapter.Transfer) (why Unrecovered
 		n.moves.here(a)
 	})
 	switch {
-	case why == UnrecoveredTrimmed:
+	case why == UnrecoveredTrimmed: // it is nowhere now
 		n.server.exit(n)
+		n.moves.lost(a)
 		return why
 	case why != "":
 		return why

@@ -70,6 +70,13 @@ func (m *moves) vanished(a *seat) {
 	m.tellAll(&news{What: newsGone, Placed: []whereabouts{*w}})
 }
 
+// lost has all nodes forget a seat that was to come here and could not be kept.
+func (m *moves) lost(a *seat) {
+	w := whereabouts{SID: a.id, PID: a.pid, Term: a.term, node: m.peers.Node()}
+	m.gone(w)
+	m.tellAll(&news{What: newsGone, Placed: []whereabouts{w}})
+}
+
 // gone notes that another node has let a seat vanish.
 func (m *moves) gone(w whereabouts) {
 	m.mu.Lock()
