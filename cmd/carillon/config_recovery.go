@@ -51,5 +51,7 @@ func (r Recovery) options() socketio.Recovery {
 		Except:    []string{adminNamespace},
 
 		Middlewares: true,
+		Encode:      encodeDevice,
+		Decode:      decodeDevice,
 	}
 }
