@@ -129,12 +129,12 @@ var errTopic = errors.New("adapter: malformed message to a peer")
 // peered hands what another node said to whom it is for.
 func (n *clustered) peered(from broker.Member, data []byte) error {
 	d := decoder{b: data}
-	topic := string(d.bytes())
+	topic := d.bytes()
 	if d.bad {
 		return errTopic
 	}
 	n.peersMu.RLock()
-	h := n.peers[topic]
+	h := n.peers[string(topic)]
 	n.peersMu.RUnlock()
 	if h != nil && !n.isClosed() {
 		h(from.ID.Short(), d.b)

@@ -216,13 +216,17 @@ func (g *Log) ahead(x *Transfer) {
 
 // Resolve returns where a socket stands that has all up to a Place in the Log of
 // a node where it was before: behind the last packet imported for it that was
-// there by then. It reports false if there is none.
-func (g *Log) Resolve(id SocketID, p Place) (at Position, ok bool) {
+// there by then, if that is behind start, where its last Import began. It reports
+// false if there is none.
+func (g *Log) Resolve(id SocketID, start Position, p Place) (at Position, ok bool) {
 	own := Room(id)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i := g.n - 1; i >= 0; i-- {
 		e := g.at(i)
+		if e.at <= start {
+			break
+		}
 		if len(e.former) == 0 || len(e.target.Rooms) != 1 || e.target.Rooms[0] != own {
 			continue
 		}

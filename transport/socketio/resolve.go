@@ -23,7 +23,7 @@ func (a *seat) resolve(offset string) (from adapter.Position, ok bool) {
 		return p.At, p.At <= log.Head()
 	}
 	// It has nothing from here yet.
-	if at, ok := log.Resolve(a.id, p); ok && at >= a.start { // what is before came for it when it was here once before
+	if at, ok := log.Resolve(a.id, a.start, p); ok {
 		return at, true
 	}
 	return a.start, slices.ContainsFunc(a.base, func(b adapter.Place) bool { return b.Node == p.Node && b.At <= p.At })
