@@ -169,29 +169,22 @@ func (c *Cluster) receive(msg broker.Message) {
 	if n == nil {
 		return
 	}
-	local := n.Local
 	switch m.kind {
 	case kindBroadcast:
-		n.hand(msg.From.Name, m.target, m.packet(m.body))
-	case kindJoin, kindLeave:
-		rooms, err := decodeRooms(m.body)
-		if err != nil {
-			c.malformed(msg.From, err)
-			return
-		}
-		if m.kind == kindJoin {
-			local.JoinAll(m.target, rooms...)
-		} else {
-			local.LeaveAll(m.target, rooms...)
-		}
-	case kindDisconnect:
-		local.DisconnectAll(m.target, m.flags&flagClose != 0)
+		n.hear(msg, &m)
+	case kindJoin, kindLeave, kindDisconnect:
+		err = n.altered(msg, &m)
 	case kindTell:
-		if h := local.nodeHandler(); h != nil {
+		if h := n.Local.nodeHandler(); h != nil {
 			h(msg.From.Name, m.body, nil)
 		}
+	case kindPeer:
+		err = n.peered(msg.From, m.body)
 	default:
-		c.malformed(msg.From, errMalformed)
+		err = errMalformed
+	}
+	if err != nil {
+		c.malformed(msg.From, err)
 	}
 }
 
@@ -200,7 +193,7 @@ func (c *Cluster) respond(msg broker.Message) ([]byte, error) {
 	m, err := decodeMessage(msg.Body)
 	var answer []byte
 	if err == nil {
-		answer, err = c.answerTo(msg.From, &m)
+		answer, err = c.answerTo(msg, &m)
 	}
 	if errors.Is(err, errMalformed) {
 		c.malformed(msg.From, err)
@@ -208,7 +201,8 @@ func (c *Cluster) respond(msg broker.Message) ([]byte, error) {
 	return answer, err
 }
 
-func (c *Cluster) answerTo(from broker.Member, m *message) ([]byte, error) {
+func (c *Cluster) answerTo(msg broker.Message, m *message) ([]byte, error) {
+	from := msg.From
 	n := c.lookup(m.namespace)
 	if m.kind == kindNextPage {
 		return c.page(from, nil, m)
@@ -219,7 +213,7 @@ func (c *Cluster) answerTo(from broker.Member, m *message) ([]byte, error) {
 	var err error
 	switch m.kind {
 	case kindDeliver:
-		count, err = n.hand(from.Name, m.target, m.packet(m.body))
+		count, err = n.hear(msg, m)
 	case kindAsk:
 		count, err = c.asked(from, n, m)
 	case kindAskNodes:
@@ -246,6 +240,9 @@ type clustered struct {
 	*Local
 	cluster *Cluster
 	name    string
+
+	peersMu sync.RWMutex // guards peers
+	peers   map[string]PeerHandler
 }
 
 var _ Watcher = (*clustered)(nil)
@@ -269,23 +266,37 @@ func (m *message) packet(data []byte) *Packet {
 
 // Broadcast implements Adapter.
 func (n *clustered) Broadcast(t Target, p *Packet) error {
-	if _, err := n.hand("", t, p); err != nil {
+	g := n.sequence()
+	defer g.proceed()
+	var failed error
+	_, err := n.hand(g, "", t, p, func() (o Origin) {
+		o, failed = n.tell(packetMessage(kindBroadcast, t, p))
+		return o
+	})
+	if err != nil {
 		return err
 	}
-	return n.tell(packetMessage(kindBroadcast, t, p))
+	return failed
 }
 
 // Deliver implements Adapter.
 func (n *clustered) Deliver(t Target, p *Packet) *Receipt {
-	local, err := n.hand("", t, p)
-	r := &Receipt{local: local, err: err}
-	if err != nil {
-		return r
-	}
-	g, err := n.ask(packetMessage(kindDeliver, t, p))
-	r.err = err
-	if g != nil {
-		r.wait = func(ctx context.Context) (int, error) { return sum(ctx, g) }
+	g := n.sequence()
+	defer g.proceed()
+	r := new(Receipt)
+	var failed error
+	local, err := n.hand(g, "", t, p, func() (o Origin) {
+		var answers *broker.Gather
+		answers, failed = n.ask(packetMessage(kindDeliver, t, p))
+		if answers != nil {
+			o = n.cluster.origin(answers.Number())
+			r.wait = func(ctx context.Context) (int, error) { return sum(ctx, answers) }
+		}
+		return o
+	})
+	r.local = local
+	if r.err = err; err == nil {
+		r.err = failed
 	}
 	return r
 }
@@ -311,34 +322,6 @@ func sum(ctx context.Context, g *broker.Gather) (total int, err error) {
 		return err
 	})
 	return total, err
-}
-
-// JoinAll implements Adapter.
-func (n *clustered) JoinAll(t Target, rooms ...Room) error {
-	if err := n.Local.JoinAll(t, rooms...); err != nil {
-		return err
-	}
-	return n.tell(message{kind: kindJoin, target: t, body: appendRooms(nil, rooms)})
-}
-
-// LeaveAll implements Adapter.
-func (n *clustered) LeaveAll(t Target, rooms ...Room) error {
-	if err := n.Local.LeaveAll(t, rooms...); err != nil {
-		return err
-	}
-	return n.tell(message{kind: kindLeave, target: t, body: appendRooms(nil, rooms)})
-}
-
-// DisconnectAll implements Adapter.
-func (n *clustered) DisconnectAll(t Target, close bool) error {
-	if err := n.Local.DisconnectAll(t, close); err != nil {
-		return err
-	}
-	var flags byte
-	if close {
-		flags = flagClose
-	}
-	return n.tell(message{kind: kindDisconnect, flags: flags, target: t})
 }
 
 // Close implements Adapter.

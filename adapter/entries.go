@@ -10,6 +10,7 @@ type entry struct {
 	size   int
 	packet *Packet // nil: a change
 	target Target  // of a packet; of a change, its room
+	origin Origin  // of a packet that other nodes were told of
 
 	id     SocketID
 	joined bool
@@ -37,7 +38,7 @@ func (g *Log) append(e entry) {
 	for g.n > 0 && g.entries[g.first].when.Before(e.when.Add(-g.journal.opts.Retention)) {
 		g.drop()
 	}
-	for g.n > 0 && g.bytes > g.journal.opts.MaxBytes {
+	for g.n > 0 && g.bytes-g.said.bytes > g.journal.opts.MaxBytes {
 		evicted += g.drop()
 	}
 	g.mu.Unlock()
@@ -60,10 +61,19 @@ func (g *Log) grow() {
 // at returns the i-th oldest entry. It needs mu.
 func (g *Log) at(i int) *entry { return &g.entries[(g.first+i)%len(g.entries)] }
 
+// newest returns the newest entry, or nil. It needs mu.
+func (g *Log) newest() *entry {
+	if g.n == 0 {
+		return nil
+	}
+	return g.at(g.n - 1)
+}
+
 // drop forgets the oldest entry, and returns the number of packets that it is.
 // It needs mu.
 func (g *Log) drop() (packets int) {
 	e := g.at(0)
+	g.lose(e.origin, e.when)
 	if e.packet != nil {
 		g.trimmed = e.at
 		packets = 1
@@ -96,13 +106,20 @@ func (g *Log) expire(now time.Time) (left bool) {
 	for g.n > 0 && !g.at(0).when.After(now.Add(-g.journal.opts.Retention)) {
 		g.drop()
 	}
-	return g.n > 0
+	before := g.said.bytes
+	g.said.drop(func(o *overheard) bool { return !o.when.After(now.Add(-maxLag)) }, &g.vectors)
+	g.count(g.said.bytes - before)
+	g.quiet(now.Add(-2 * g.journal.opts.Retention))
+	return g.n > 0 || g.said.bytes > 0 || len(g.heard) > 0
 }
 
 // shrink drops the oldest until no more than a number of bytes is left.
 func (g *Log) shrink(bytes int) {
 	g.mu.Lock()
 	evicted := 0
+	before := g.said.bytes
+	g.said.drop(func(*overheard) bool { return g.bytes+g.said.bytes-before > bytes }, &g.vectors)
+	g.count(g.said.bytes - before)
 	for g.n > 0 && g.bytes > bytes {
 		evicted += g.drop()
 	}
@@ -116,6 +133,8 @@ func (g *Log) close() {
 	for g.n > 0 {
 		g.drop()
 	}
+	g.count(-g.said.bytes)
+	g.said, g.vectors = overhear{}, vectors{}
 	g.mu.Unlock()
 	g.journal.remove(g)
 }

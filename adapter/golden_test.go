@@ -45,6 +45,7 @@ func TestGolden(t *testing.T) {
 		{"ask nodes", said(message{kind: kindAskNodes, namespace: "/", body: append(appendNumber(nil, 9), "load"...)})},
 		{"a node's answer", said(message{kind: kindAnswer, body: appendAnswer(nil, 9, "", answered, []byte("0.5"))})},
 		{"a node's error", said(message{kind: kindAnswer, body: appendAnswer(nil, 9, "", refused, []byte("not now"))})},
+		{"tell a peer", said(message{kind: kindPeer, namespace: "/", body: append(appendString(nil, "take"), "it"...)})},
 	} {
 		fmt.Fprintf(&b, "-- %s --\n%s", c.name, hex.Dump(c.wire))
 	}

@@ -251,11 +251,19 @@ func (l *Local) Deliver(t Target, p *Packet) *Receipt {
 }
 
 func (l *Local) deliver(t Target, p *Packet) (int, error) {
+	g := l.sequence()
+	defer g.proceed()
+	return l.hand(g, t, p, nil)
+}
+
+// hand is deliver with the sequencer of g, unless it is nil, locked: a Log then
+// calls tell, unless nil, to have other nodes told of the packet, too.
+func (l *Local) hand(g *Log, t Target, p *Packet, tell func() Origin) (int, error) {
 	if l.isClosed() {
 		return 0, ErrClosed
 	}
-	if g := l.log.Load(); g != nil {
-		return g.deliver(t, p), nil
+	if g != nil {
+		return g.deliver(t, p, tell), nil
 	}
 	n := 0
 	l.each(t, func(m *member) {

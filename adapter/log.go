@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A Recorder is an Adapter that can keep what it delivers, for sockets whose
@@ -57,6 +58,8 @@ type Log struct {
 	head    Position // of the newest packet there was
 	trimmed Position // of the newest packet that is no more kept
 	bytes   int
+	said    overhear // its bytes are among bytes
+	vectors
 }
 
 var (
@@ -132,7 +135,7 @@ func (g *Log) Post(id SocketID, p *Packet) (known, delivered bool) {
 	if m == nil {
 		return false, false
 	}
-	p = g.record(Target{Rooms: []Room{Room(id)}}, p)
+	p = g.record(Target{Rooms: []Room{Room(id)}}, p, Origin{})
 	return true, p != nil && m.socket.Deliver(p)
 }
 
@@ -144,26 +147,46 @@ func (g *Log) Park(id SocketID) { g.local.setAway(id, true) }
 // Return undoes Park.
 func (g *Log) Return(id SocketID) { g.local.setAway(id, false) }
 
-// deliver is Local.deliver.
-func (g *Log) deliver(t Target, p *Packet) (n int) {
-	g.seq.Lock()
-	defer g.seq.Unlock()
+// deliver is Local.deliver, of what tell, unless nil, tells other nodes. It
+// needs seq.
+func (g *Log) deliver(t Target, p *Packet, tell func() Origin) (n int) {
+	origin := p.origin
+	t = g.unless(t, origin)
 	var own *Packet
+	concerned := false
 	g.local.each(t, func(m *member) {
-		if own == nil { // what nobody was to get, nobody missed
-			own = g.record(t, p)
+		if !concerned { // what nobody was to get, nobody missed
+			concerned = true
+			own = g.record(t, p, origin)
 		}
 		if own != nil && m.socket.Deliver(own) {
 			n++
 		}
 	})
+	if tell != nil {
+		origin = tell()
+	}
+	g.mu.Lock()
+	g.hear(origin, time.Now())
+	kept := own != nil && !p.Volatile
+	if kept && tell != nil {
+		if e := g.newest(); e != nil && e.at == own.at {
+			e.origin = origin
+		} else { // too large to be kept at all
+			g.lose(origin, time.Now())
+		}
+	}
+	g.mu.Unlock()
+	if !kept && !p.Volatile {
+		g.overhear(overheard{origin: origin, kind: kindBroadcast, target: t, packet: p})
+	}
 	return n
 }
 
 // record gives a packet its Position and keeps it. It returns a Packet of the
 // Log's own, since the caller's may be broadcast again, or nil if it can't be
 // built. It needs seq.
-func (g *Log) record(t Target, p *Packet) *Packet {
+func (g *Log) record(t Target, p *Packet, origin Origin) *Packet {
 	own := &Packet{Volatile: p.Volatile, NoCompress: p.NoCompress}
 	at := g.Head()
 	if !p.Volatile {
@@ -176,13 +199,7 @@ func (g *Log) record(t Target, p *Packet) *Packet {
 	}
 	own.Shared(func([]byte) any { return form })
 	if !p.Volatile {
-		for _, r := range t.Rooms {
-			size += len(r)
-		}
-		for _, r := range t.Except {
-			size += len(r)
-		}
-		g.append(entry{at: at, packet: own, target: t, size: size + entryCost})
+		g.append(entry{at: at, packet: own, target: t, origin: origin, size: size + targetSize(t) + entryCost})
 	}
 	return own
 }

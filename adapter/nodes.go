@@ -59,7 +59,8 @@ func (n *clustered) TellNodes(body []byte) error {
 	if n.isClosed() {
 		return ErrClosed
 	}
-	return n.tell(message{kind: kindTell, body: body})
+	_, err := n.tell(message{kind: kindTell, body: body})
+	return err
 }
 
 // AskNodes implements Adapter.

@@ -44,6 +44,7 @@ type Packet struct {
 	Trace string
 
 	at     Position
+	origin Origin // of one that another node sent
 	once   sync.Once
 	shared any
 }

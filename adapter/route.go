@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,30 +67,32 @@ func (n *clustered) members(t Target) []broker.Member {
 	return slices.DeleteFunc(members, func(m broker.Member) bool { return !slices.Contains(nodes, m.ID) })
 }
 
-// tell sends a message to the nodes concerned.
-func (n *clustered) tell(m message) (err error) {
+// tell sends a message to the nodes concerned, and returns under which number.
+func (n *clustered) tell(m message) (o Origin, err error) {
 	nodes, all := n.route(m.target)
 	if !all && len(nodes) == 0 {
-		return nil
+		return Origin{}, nil
 	}
 	m.namespace = n.name
 	if done := n.publishing(&m); done != nil {
 		defer func() { done(err) }()
 	}
 	data := m.append(make([]byte, 0, 64+len(m.body)))
+	var number uint64
 	if all {
-		err = n.cluster.bus.Broadcast(channel, data)
+		number, err = n.cluster.bus.Say(channel, data)
 	}
 	for _, node := range nodes {
-		failed := n.cluster.bus.Send(node, channel, data)
+		n, failed := n.cluster.bus.SayTo(node, channel, data)
+		number = cmp.Or(number, n) // the least, which says of each of them whether it was heard
 		if !errors.Is(failed, broker.ErrUnknownNode) { // else it has just gone, and its sockets with it
 			err = errors.Join(err, failed)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("adapter: tell other nodes: %w", err)
+		err = fmt.Errorf("adapter: tell other nodes: %w", err)
 	}
-	return nil
+	return n.cluster.origin(number), err
 }
 
 // ask sends a request to the nodes concerned; nil if there are none.

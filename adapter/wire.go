@@ -10,7 +10,8 @@ import "encoding/binary"
 //
 // The body of a broadcast is the packet's data, that of join and leave the
 // list of rooms to join or leave, that of tell what the namespace's NodeHandler
-// is told. Requests are answered with a uvarint count, unless it is said.
+// is told, and that of peer topic str · what the topic's PeerHandler is told.
+// Requests are answered with a uvarint count, unless it is said.
 //
 // An ask is a request that bears a number of the asker's: its body is number
 // uvarint · packet's data. Each socket that was asked becomes a message to the
@@ -51,6 +52,7 @@ const (
 	kindNextPage // request
 	kindTell
 	kindAskNodes // request
+	kindPeer
 )
 
 // An outcome says what an answer is.
@@ -119,7 +121,7 @@ func decodeMessage(b []byte) (m message, err error) {
 			m.target.Except = nil
 		}
 	}
-	if d.bad || m.kind < kindBroadcast || m.kind > kindAskNodes {
+	if d.bad || m.kind < kindBroadcast || m.kind > kindPeer {
 		return m, errMalformed
 	}
 	return m, nil

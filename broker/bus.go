@@ -59,6 +59,10 @@ type Bus struct {
 type Message struct {
 	From Member
 
+	// Number is the message's among all that this run of From says, to whomever:
+	// it grows from message to message. See Bus.Say.
+	Number uint64
+
 	// Body belongs to the handler. It may lie in memory together with other
 	// messages: who keeps small parts for long should copy them.
 	Body []byte
@@ -184,32 +188,58 @@ func (b *Bus) Handle(channel string, h func(Message)) {
 // known there is nobody to send to, and nothing is kept.
 // It fails with ErrOverflow, ErrTooLarge or ErrClosed.
 func (b *Bus) Broadcast(channel string, body []byte) error {
-	if err := checkSize(channel, body); err != nil {
-		return err
-	}
-	raw := b.opts.Compression.skips(channel, body)
-	b.mu.Lock()
-	err := b.toAll(message{channel: channel, body: body, raw: raw})
-	b.mu.Unlock()
-	return b.refused(err, channel, body)
+	_, err := b.Say(channel, body)
+	return err
 }
 
 // Send is Broadcast to one node. It fails with ErrUnknownNode if that node is
 // not up, or is this one.
 func (b *Bus) Send(to NodeID, channel string, body []byte) error {
+	_, err := b.SayTo(to, channel, body)
+	return err
+}
+
+// Say is Broadcast that returns the Message.Number under which the others get
+// it; 0 if there is nobody to get it.
+func (b *Bus) Say(channel string, body []byte) (number uint64, err error) {
 	if err := checkSize(channel, body); err != nil {
-		return err
+		return 0, err
 	}
 	raw := b.opts.Compression.skips(channel, body)
 	b.mu.Lock()
-	err := ErrUnknownNode
+	before := b.seq
+	err = b.toAll(message{channel: channel, body: body, raw: raw})
+	number = b.numberSince(before)
+	b.mu.Unlock()
+	return number, b.refused(err, channel, body)
+}
+
+// SayTo is Send that returns the Message.Number under which the node gets it.
+func (b *Bus) SayTo(to NodeID, channel string, body []byte) (number uint64, err error) {
+	if err := checkSize(channel, body); err != nil {
+		return 0, err
+	}
+	raw := b.opts.Compression.skips(channel, body)
+	b.mu.Lock()
+	before := b.seq
+	err = ErrUnknownNode
 	if b.closing {
 		err = ErrClosed
 	} else if p := b.peers[to]; p != nil && p.up {
 		err = b.toNode(p, message{channel: channel, body: body, raw: raw})
 	}
+	number = b.numberSince(before)
 	b.mu.Unlock()
-	return b.refused(err, channel, body)
+	return number, b.refused(err, channel, body)
+}
+
+// numberSince returns the number given last, that of the last part of a message,
+// or 0 if none was given since. b.mu is held.
+func (b *Bus) numberSince(before uint64) uint64 {
+	if b.seq == before {
+		return 0
+	}
+	return b.seq
 }
 
 func checkSize(channel string, body []byte) error {

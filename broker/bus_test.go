@@ -483,3 +483,28 @@ func TestRetry(t *testing.T) {
 		}
 	}
 }
+
+// A message bears the number that Say returned, for whoever gets it, one part or
+// many.
+func TestNumbers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, y := pair(t, broker.Options{})
+		numbers := make(chan uint64, 10)
+		y.Handle("c", func(m broker.Message) { numbers <- m.Number })
+		y.Respond("c", func(m broker.Message) ([]byte, error) { numbers <- m.Number; return nil, nil })
+		last := uint64(0)
+		for _, say := range []func() (uint64, error){
+			func() (uint64, error) { return x.Say("c", nil) },
+			func() (uint64, error) { return x.SayTo(y.Self().ID, "c", nil) },
+			func() (uint64, error) { return x.Say("c", make([]byte, 1<<20)) },
+			func() (uint64, error) { g, err := x.Request("c", nil); return g.Number(), err },
+			func() (uint64, error) { g, err := x.Request("c", nil, y.Self().ID); return g.Number(), err },
+		} {
+			said, err := say()
+			if got := <-numbers; err != nil || got != said || got <= last {
+				t.Errorf("said %d, %v; heard %d, behind %d", said, err, got, last)
+			}
+			last = said
+		}
+	})
+}

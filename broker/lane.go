@@ -130,7 +130,7 @@ func (b *Bus) hand(l *lane, it *item) {
 			b.dropped(DropNoHandler, len(it.msg.body))
 			return
 		}
-		b.guard("handler", func() { h(Message{From: it.from.member(), Body: it.msg.body}) })
+		b.guard("handler", func() { h(Message{From: it.from.member(), Number: it.msg.seq, Body: it.msg.body}) })
 	}
 }
 

@@ -19,6 +19,7 @@ type gathers struct {
 type Gather struct {
 	b       *Bus
 	id      uint64
+	first   uint64 // Message.Number of what the first node was asked
 	expires time.Time
 
 	mu      sync.Mutex // guards what follows
@@ -97,12 +98,16 @@ func (b *Bus) request(m message, to []NodeID) (*Gather, error) {
 		if err := b.toAll(m); err != nil {
 			return nil, err
 		}
+		g.first = b.seq
 	} else {
 		if err := b.admit(&m, len(ask)); err != nil {
 			return nil, err
 		}
-		for _, p := range ask {
+		for i, p := range ask {
 			b.numbered(p, m)
+			if i == 0 {
+				g.first = b.seq
+			}
 		}
 	}
 	for _, p := range ask {
@@ -112,6 +117,10 @@ func (b *Bus) request(m message, to []NodeID) (*Gather, error) {
 	b.pending[g.id] = g
 	return g, nil
 }
+
+// Number returns the Message.Number of the request, the least of them if it
+// went to some nodes one by one; 0 if nobody was asked.
+func (g *Gather) Number() uint64 { return g.first }
 
 // Wait returns one answer for each node that was asked, sorted as Members,
 // once all are there; when ctx ends before, or the Bus is closed, those that
@@ -210,7 +219,7 @@ func (b *Bus) respond(p *peer, m *message) {
 		refuse("nobody answers on this channel")
 	} else {
 		var err error
-		if b.guard("responder", func() { a.body, err = h(Message{From: p.member(), Body: m.body}) }) {
+		if b.guard("responder", func() { a.body, err = h(Message{From: p.member(), Number: m.seq, Body: m.body}) }) {
 			refuse("the responder panicked")
 		} else if err != nil {
 			refuse(err.Error())
