@@ -22,7 +22,7 @@ const (
 // told, or with ctx's error. Shutdown follows.
 func (s *Server) Drain(ctx context.Context, period time.Duration) error {
 	s.closing.Store(true)
-	return s.engine.Drain(ctx, period)
+	return s.engine.Drain(ctx, engineio.Pace{Period: period})
 }
 
 var _ engineio.Mover = (*client)(nil)
