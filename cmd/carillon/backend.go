@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/api"
@@ -42,7 +41,9 @@ func (b *backend) open(ctx context.Context, forClients net.Listener) (*doors, er
 			total, polling := b.io.Sessions(), b.io.PollingSessions()
 			return max(0, total-polling), polling // counted one after the other
 		},
+		Pipes:    b.io.Pipes,
 		Buffered: b.io.Buffered,
+		Recovery: b.io.RecoveryStats,
 		Users: func() (users, devices int) {
 			c := b.users.Counts()
 			return c.Users, c.Devices
@@ -137,18 +138,4 @@ func (b *backend) checks() health.Checks {
 			return ""
 		}},
 	}
-}
-
-// drain makes the clients move to other nodes, while this one still works.
-func (b *backend) drain(ctx context.Context) {
-	b.draining.Store(true)
-	b.users.Drain()
-	b.bus.Drain()
-	began := time.Now()
-	moved := b.io.Sessions()
-	d := b.cfg.Server.Drain
-	b.logger.Info("draining", "clients", moved, "delay", d.Delay.String(), "period", d.Period.String())
-	time.Sleep(d.Delay) // a second signal ends the process
-	_ = b.io.Drain(ctx, d.Period)
-	b.logger.Info("clients told to move", "took", time.Since(began).Round(time.Millisecond).String())
 }

@@ -75,6 +75,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	opts.Hooks, opts.Engine.Hooks = meter.Sockets(measured.Sockets()), measured.Engine()
 	traces.follow(&opts)
 	gate.guard(&opts.Engine)
+	joinPeers(&opts.Engine, cfg, bus)
 	opts.Recovery = cfg.Recovery.options()
 	io := socketio.New(opts)
 	announcing, closeRooms := announceOptions(cfg, bus, logger)
@@ -115,7 +116,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 		return errors.Join(fmt.Errorf("serve: %w", err), doors.close(), io.Close())
 	case <-ctx.Done():
 	}
-	b.drain(context.WithoutCancel(ctx))
+	b.drain(impatience(ctx))
 	logger.Info("stopping")
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Server.ShutdownTimeout)
 	defer cancel()

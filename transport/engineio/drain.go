@@ -51,30 +51,34 @@ func (p *Pace) gap(n int) time.Duration {
 }
 
 // Drain opens no more sessions, and closes those that there are (see
-// Session.GoAway), in random order, at a pace at which those who take over meet
-// no crowd. The steps are jittered by half of their length. It returns when the
-// last one was told, or with ctx's error; Shutdown waits for their ends.
+// Session.GoAway), and the WebSockets here of other nodes' sessions, in random
+// order, at a pace at which those who take over meet no crowd. The steps are
+// jittered by half of their length. It returns when the last one was told, or
+// with ctx's error; Shutdown waits for their ends.
 func (s *Server) Drain(ctx context.Context, pace Pace) error {
-	all := s.stop()
+	var all []departing
+	for _, sess := range s.stop() {
+		all = append(all, sess)
+	}
+	for _, e := range s.peering.allEdges() {
+		all = append(all, e)
+	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	total, due := len(all), 1.0
-	for {
-		if len(all) == 0 {
-			return nil
-		}
+	for len(all) > 0 {
 		gap := pace.gap(total)
 		if gap <= 0 {
 			due = float64(len(all))
 		}
 		n := min(int(due), len(all))
 		due -= float64(n)
-		for _, sess := range all[:n] {
-			sess.move()
+		for _, d := range all[:n] {
+			d.move()
 		}
 		if all = all[n:]; len(all) == 0 {
-			return nil
+			break
 		}
 		step := max(gap, drainStep)
 		due += float64(step) / float64(gap)
@@ -85,6 +89,14 @@ func (s *Server) Drain(ctx context.Context, pace Pace) error {
 			return ctx.Err()
 		}
 	}
+	s.peering.leave()
+	return nil
+}
+
+// A departing is a client of this node: a Session, or a WebSocket here of another
+// node's session.
+type departing interface {
+	move() // tells it to go elsewhere
 }
 
 // move has the Receiver end the session, if it is one that does.
