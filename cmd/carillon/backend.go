@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/api"
@@ -139,18 +138,4 @@ func (b *backend) checks() health.Checks {
 			return ""
 		}},
 	}
-}
-
-// drain makes the clients move to other nodes, while this one still works.
-func (b *backend) drain(ctx context.Context) {
-	b.draining.Store(true)
-	b.users.Drain()
-	b.bus.Drain()
-	began := time.Now()
-	moved := b.io.Sessions()
-	d := b.cfg.Server.Drain
-	b.logger.Info("draining", "clients", moved, "delay", d.Delay.String(), "period", d.Period.String())
-	time.Sleep(d.Delay) // a second signal ends the process
-	_ = b.io.Drain(ctx, d.Period)
-	b.logger.Info("clients told to move", "took", time.Since(began).Round(time.Millisecond).String())
 }

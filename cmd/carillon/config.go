@@ -343,7 +343,7 @@ func defaultConfig() Config {
 			Origins:         []string{"*"},
 			ProxyHeader:     "X-Forwarded-For",
 			Page:            true,
-			Drain:           Drain{Period: 5 * time.Second},
+			Drain:           defaultDrain(),
 			ShutdownTimeout: 10 * time.Second,
 		},
 		Auth:        defaultAuth(),

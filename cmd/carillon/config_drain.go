@@ -13,9 +13,30 @@ type Drain struct {
 	// that the other nodes meet no crowd. It is 20ms for each client if that is
 	// less. Default: 5s.
 	Period time.Duration `koanf:"period"`
+
+	// Rate bounds how many clients a second are told to move, by all nodes
+	// together that are about to stop. 0: any number. Default: 1000.
+	Rate int `koanf:"rate"`
+
+	// Linger is how long, from the end of its connection, what a client misses
+	// is still kept here for another node to fetch, when it is back there; that
+	// takes most of them a second. It needs recovery, and another node. Default:
+	// 5s.
+	Linger time.Duration `koanf:"linger"`
+
+	// Timeout bounds all of that; then, as at a second signal, those who are
+	// left are closed at once. Default: 30s.
+	Timeout time.Duration `koanf:"timeout"`
+}
+
+func defaultDrain() Drain {
+	return Drain{Period: 5 * time.Second, Rate: 1000, Linger: 5 * time.Second, Timeout: 30 * time.Second}
 }
 
 func (l *loader) checkDrain(d Drain) {
 	l.lasting("server.drain.delay", d.Delay, 0)
 	l.lasting("server.drain.period", d.Period, 0)
+	l.unless(d.Rate >= 0, "server.drain.rate", "expected 0 or more, got %d", d.Rate)
+	l.lasting("server.drain.linger", d.Linger, 0)
+	l.lasting("server.drain.timeout", d.Timeout, 0)
 }

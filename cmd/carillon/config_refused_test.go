@@ -211,7 +211,7 @@ recovery:
 		},
 		{
 			name: "what back ends see", file: `
-server: {drain: {delay: -1s}}
+server: {drain: {delay: -1s, rate: -1, linger: -1s, timeout: -1s}}
 api: {listen: here, max_body: 17MiB, timeout: 0s, idempotency_ttl: 1ms, idempotency_keys: 0}
 webhooks:
   url: https://h
@@ -225,6 +225,9 @@ metrics: {listen: 9090}
 			want: []string{
 				"x.yaml:11: metrics.listen: expected a text, got 9090; put it in quotes",
 				`x.yaml:2: server.drain.delay: expected a duration of at least 0s, got "-1s"`,
+				"x.yaml:2: server.drain.rate: expected 0 or more, got -1",
+				`x.yaml:2: server.drain.linger: expected a duration of at least 0s, got "-1s"`,
+				`x.yaml:2: server.drain.timeout: expected a duration of at least 0s, got "-1s"`,
 				`x.yaml:3: api.listen: expected host:port or :port, got "here"`,
 				"x.yaml:3: api.max_body: expected 1 to 16MiB, which is what nodes can pass on, got 17MiB",
 				`x.yaml:3: api.timeout: expected a duration of at least 1ms, got "0s"`,

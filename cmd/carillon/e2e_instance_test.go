@@ -120,7 +120,7 @@ func startInstance(t *testing.T, node string, environ ...string) *instance {
 	i.name = node
 	i.cmd = func() *exec.Cmd {
 		cmd := exec.Command(serverBinary(), "serve", "--listen", i.addr, "--node", node)
-		cmd.Env = append(ourEnviron(), environ...)
+		cmd.Env = append(append(ourEnviron(), "CARILLON_SERVER__DRAIN__LINGER=100ms"), environ...) // nobody comes back to a test that is over
 		return cmd
 	}
 	i.line = func(line []byte) {

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -21,17 +22,23 @@ func main() {
 	os.Exit(command(untilSignal(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
+// errImpatient is what a second signal says.
+var errImpatient = errors.New("a second signal")
+
 // untilSignal ends with the first SIGINT or SIGTERM, which asks for an orderly
-// end. By then signals have their usual effect again, so that a second one
-// ends the process at once.
+// end. A second one asks to make it short (see impatience). By then signals have
+// their usual effect again, so that a third one ends the process at once.
 func untilSignal() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 1)
+	hurry, second := context.WithCancelCause(context.Background())
+	ctx, first := context.WithCancel(context.WithValue(context.Background(), impatient{}, hurry))
+	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() { // ends with the process, or at its first signal
+	go func() { // ends with the process, or at its second signal
+		<-signals
+		first()
 		<-signals
 		signal.Stop(signals)
-		cancel()
+		second(errImpatient)
 	}()
 	return ctx
 }

@@ -69,8 +69,9 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// The second signal ends a process that the first did not.
-func TestSecondSignal(t *testing.T) {
+// The second signal makes a process hurry, and the third ends one that the first
+// two did not.
+func TestMoreSignals(t *testing.T) {
 	p := start(t, "stuck")
 	if got := p.line(t); got != "started" {
 		t.Fatalf("got %q", got)
@@ -79,6 +80,12 @@ func TestSecondSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := p.line(t); got != "stopping" {
+		t.Fatalf("got %q", got)
+	}
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.line(t); got != "hurrying" {
 		t.Fatalf("got %q", got)
 	}
 	exit, ok := errors.AsType[*exec.ExitError](p.end(t, os.Interrupt))

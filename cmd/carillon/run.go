@@ -116,7 +116,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 		return errors.Join(fmt.Errorf("serve: %w", err), doors.close(), io.Close())
 	case <-ctx.Done():
 	}
-	b.drain(context.WithoutCancel(ctx))
+	b.drain(impatience(ctx))
 	logger.Info("stopping")
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Server.ShutdownTimeout)
 	defer cancel()

@@ -19,6 +19,8 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "started")
 			<-ctx.Done()
 			fmt.Fprintln(os.Stderr, "stopping")
+			<-impatience(ctx).Done()
+			fmt.Fprintln(os.Stderr, "hurrying")
 			select {}
 		},
 	})

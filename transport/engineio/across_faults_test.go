@@ -151,7 +151,7 @@ func TestForwarding(t *testing.T) {
 		q, p := c.pollAt(0)
 		c.to(1)
 		poll := c.waiting(p, q)
-		if err := c.nodes[1].Drain(t.Context(), 0); err != nil {
+		if err := c.nodes[1].Drain(t.Context(), engineio.Pace{}); err != nil {
 			t.Error(err)
 		}
 		c.want(recv(t, poll), 200, "6")
@@ -235,7 +235,7 @@ func TestPipe(t *testing.T) {
 	})
 	inCluster(t, "an edge that drains sends its clients away", 2, engineio.Options{}, func(t *testing.T, c *cluster) {
 		ws, p := c.pipeAt(0, 1)
-		if err := c.nodes[1].Drain(t.Context(), 0); err != nil {
+		if err := c.nodes[1].Drain(t.Context(), engineio.Pace{}); err != nil {
 			t.Error(err)
 		}
 		ws.wantClose(websocket.StatusGoingAway)
@@ -248,7 +248,7 @@ func TestPipe(t *testing.T) {
 	inCluster(t, "an owner that drains sends its clients away", 2, engineio.Options{}, func(t *testing.T, c *cluster) {
 		ws, p := c.pipeAt(0, 1)
 		_ = p.Send(transport.Text("4last"))
-		if err := c.nodes[0].Drain(t.Context(), 0); err != nil {
+		if err := c.nodes[0].Drain(t.Context(), engineio.Pace{}); err != nil {
 			t.Error(err)
 		}
 		ws.want("4last")

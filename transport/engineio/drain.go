@@ -14,22 +14,48 @@ type Mover interface {
 	Move()
 }
 
+// A Pace is how fast Drain closes sessions: evenly over Period, but no faster
+// than Rate, and no slower than one in 20 ms, since few clients are no crowd,
+// however long they have. The zero value is at once.
+type Pace struct {
+	Period time.Duration
+	Rate   int // sessions a second at most. 0: any.
+
+	// Share, if set, returns the number of servers that drain at present, this
+	// one among them: those who take over have to bear all of them, so each is
+	// so many times slower. It is asked before each batch.
+	Share func() int
+}
+
 const (
-	// drainPace is the time that Drain takes for each session at most: few
-	// clients are no crowd, however long they have.
+	// drainPace is the time that Drain takes for each session at most.
 	drainPace = 20 * time.Millisecond
 
 	// drainStep is the least time between two batches.
 	drainStep = 20 * time.Millisecond
+
+	// awayTimeout bounds what GoAway does after it returned.
+	awayTimeout = 2 * time.Second
 )
 
+// gap returns the time from one session to the next, of n in all.
+func (p *Pace) gap(n int) time.Duration {
+	gap := min(p.Period/time.Duration(n), drainPace)
+	if p.Rate > 0 {
+		gap = max(gap, time.Second/time.Duration(p.Rate))
+	}
+	if p.Share != nil {
+		gap *= time.Duration(max(1, p.Share()))
+	}
+	return gap
+}
+
 // Drain opens no more sessions, and closes those that there are (see
-// Session.GoAway), and the WebSockets here of other nodes' sessions, in random order and spread over period, or over 20 ms for
-// each if that is less: so that those who take over meet no crowd. The steps
-// are jittered by half of their length. It returns when the last one was told,
-// or with ctx's error; Shutdown waits for their ends. Without a period all are
-// told at once.
-func (s *Server) Drain(ctx context.Context, period time.Duration) error {
+// Session.GoAway), and the WebSockets here of other nodes' sessions, in random
+// order, at a pace at which those who take over meet no crowd. The steps are
+// jittered by half of their length. It returns when the last one was told, or
+// with ctx's error; Shutdown waits for their ends.
+func (s *Server) Drain(ctx context.Context, pace Pace) error {
 	var all []departing
 	for _, sess := range s.stop() {
 		all = append(all, sess)
@@ -38,23 +64,24 @@ func (s *Server) Drain(ctx context.Context, period time.Duration) error {
 		all = append(all, e)
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	period = min(period, time.Duration(len(all))*drainPace)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	total, due := len(all), 1.0
 	for len(all) > 0 {
-		step := max(period/time.Duration(len(all)), drainStep)
-		n := len(all) // at the end of the period
-		if period > step {
-			n = max(1, int(int64(len(all))*int64(step)/int64(period)))
+		gap := pace.gap(total)
+		if gap <= 0 {
+			due = float64(len(all))
 		}
+		n := min(int(due), len(all))
+		due -= float64(n)
 		for _, d := range all[:n] {
 			d.move()
 		}
-		all = all[n:]
-		period -= step
-		if len(all) == 0 {
+		if all = all[n:]; len(all) == 0 {
 			break
 		}
+		step := max(gap, drainStep)
+		due += float64(step) / float64(gap)
 		timer.Reset(step/2 + rand.N(step))
 		select {
 		case <-timer.C:

@@ -15,7 +15,7 @@ import (
 
 // unanswered is how long a session lives on whose client does not answer a close
 // frame.
-const unanswered = 5 * time.Second
+const unanswered = 2 * time.Second
 
 // A drain spreads the ends of sessions over its period, in the way of each
 // transport, and lets nobody new in.
@@ -33,7 +33,7 @@ func TestDrain(t *testing.T) {
 		}
 		start := time.Now()
 		done := make(chan error, 1)
-		go func() { done <- r.Drain(t.Context(), 2*time.Second) }()
+		go func() { done <- r.Drain(t.Context(), engineio.Pace{Period: 2 * time.Second}) }()
 		synctest.Wait()
 		r.want(r.get("&transport=polling"), 503, `{"code":4,"message":"Server shutting down"}`)
 
@@ -64,7 +64,7 @@ func TestDrainOfFew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, engineio.Options{}, true)
 		start := time.Now()
-		if err := r.Drain(t.Context(), time.Hour); err != nil || time.Since(start) > 0 {
+		if err := r.Drain(t.Context(), engineio.Pace{Period: time.Hour}); err != nil || time.Since(start) > 0 {
 			t.Errorf("of none: %v after %v", err, time.Since(start))
 		}
 	})
@@ -74,7 +74,7 @@ func TestDrainOfFew(t *testing.T) {
 			r.session()
 		}
 		start := time.Now()
-		if err := r.Drain(t.Context(), time.Hour); err != nil || time.Since(start) > 200*time.Millisecond {
+		if err := r.Drain(t.Context(), engineio.Pace{Period: time.Hour}); err != nil || time.Since(start) > 200*time.Millisecond {
 			t.Errorf("of five: %v after %v", err, time.Since(start))
 		}
 	})
@@ -90,7 +90,7 @@ func TestDrainEnds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start := time.Now()
-		if err := r.Drain(ctx, 2*time.Second); !errors.Is(err, context.DeadlineExceeded) {
+		if err := r.Drain(ctx, engineio.Pace{Period: 2 * time.Second}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 		time.Sleep(unanswered) // those that were told end
@@ -99,6 +99,60 @@ func TestDrainEnds(t *testing.T) {
 		}
 		if err := r.Shutdown(t.Context()); err != nil || time.Since(start) > time.Second+2*unanswered {
 			t.Errorf("shut down after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
+// Servers that drain together are each so many times slower, and a rate bounds
+// them all.
+func TestDrainPace(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		pace  engineio.Pace
+		wants time.Duration
+	}{
+		{"period", engineio.Pace{Period: time.Second}, time.Second},
+		{"rate", engineio.Pace{Rate: 100}, 2 * time.Second},
+		{"rate above the period's", engineio.Pace{Period: time.Second, Rate: 1000}, time.Second},
+		{"shared", engineio.Pace{Period: time.Second, Share: func() int { return 3 }}, 3 * time.Second},
+		{"shared rate", engineio.Pace{Rate: 100, Share: func() int { return 2 }}, 4 * time.Second},
+		{"at once", engineio.Pace{Share: func() int { return 2 }}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, engineio.Options{}, true)
+				for range 200 {
+					r.session()
+				}
+				start := time.Now()
+				if err := r.Drain(t.Context(), c.pace); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(start); took < c.wants*3/4 || took > c.wants*5/4 {
+					t.Errorf("took %v, want about %v", took, c.wants)
+				}
+			})
+		})
+	}
+}
+
+// A client that is told to go away, and neither answers nor fetches what is
+// queued, has gone in two seconds, also in the midst of an upgrade.
+func TestGoAwayIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, engineio.Options{}, true)
+		_, silent := r.session()
+		_, idle := r.poll()
+		idle.Send(transport.Text("4never fetched"))
+		start := time.Now()
+		silent.GoAway()
+		idle.GoAway()
+		time.Sleep(time.Second)
+		idle.GoAway() // prolongs nothing
+		silent.want(t, engineio.ReasonForcedClose)
+		idle.want(t, engineio.ReasonForcedClose)
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("took %v, want 2s", took)
 		}
 	})
 }

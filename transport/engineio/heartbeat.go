@@ -37,8 +37,14 @@ func (s *Session) arm(d time.Duration) {
 func (s *Session) beat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase != open || time.Now().Before(s.due) {
+	if s.phase == ended || time.Now().Before(s.due) {
 		return // a pong came, or the end, while this call was on its way
+	}
+	if s.phase == closing {
+		if s.bounded {
+			s.abort(s.reason)
+		}
+		return
 	}
 	if s.pinged || s.protocol == 3 {
 		s.abort(ReasonPingTimeout)

@@ -183,7 +183,7 @@ func TestHold(t *testing.T) {
 	})
 	inBubble("a drain ends it", func(t *testing.T, c *cluster, _ time.Time) {
 		q := c.open(0)
-		if err := c.nodes[0].Drain(t.Context(), 0); err != nil {
+		if err := c.nodes[0].Drain(t.Context(), engineio.Pace{}); err != nil {
 			t.Error(err)
 		}
 		c.to(1)

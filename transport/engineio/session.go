@@ -51,6 +51,7 @@ type Session struct {
 	mu        sync.Mutex // guards the fields below
 	phase     phase
 	away      bool  // it is closing because the server stops
+	bounded   bool  // heart bounds that
 	link      *link // the transport in use; nil while opening
 	candidate *link // a WebSocket that may take its place
 	reason    Reason
@@ -140,7 +141,9 @@ func (s *Session) Close() {
 }
 
 // GoAway is Close for a server that stops. The client is told so, by the
-// status 1001 of its WebSocket, and connects again to whoever answers then.
+// status 1001 of its WebSocket, and connects again to whoever answers then. It
+// has two seconds, or Options.CloseTimeout if that is less, to take what was
+// sent and to answer.
 func (s *Session) GoAway() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,6 +151,10 @@ func (s *Session) GoAway() {
 		s.away = true
 	}
 	s.close(ReasonForcedClose)
+	if s.phase == closing && !s.bounded {
+		s.bounded = true
+		s.arm(min(awayTimeout, s.srv.opts.CloseTimeout))
+	}
 }
 
 // Abort ends the session at once, for the given reason, and discards what is

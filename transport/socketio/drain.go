@@ -14,15 +14,58 @@ const (
 	moveLook    = 10 * time.Millisecond // between two looks whether they are done
 )
 
+// DrainOptions say how Server.Drain goes about it. The zero value tells all
+// clients at once, and keeps nothing for them.
+type DrainOptions struct {
+	// Pace is how fast clients are told to go.
+	Pace engineio.Pace
+
+	// Heirs, if set, reports whether another node is there, and not about to
+	// leave itself, to which clients can come back. While it is, and Recovery is
+	// enabled, their sockets are kept here, and get what is sent to them, until
+	// that node asks for them. It is called more than once, and must not block.
+	Heirs func() bool
+
+	// Linger is how long this node waits so for a client whose connection has
+	// ended. Clients come back after a second or two. Default: 5s.
+	Linger time.Duration
+}
+
+// lingerLook is the time between two looks whether anybody is still awaited.
+const lingerLook = 50 * time.Millisecond
+
 // Drain takes no new clients and makes those that there are come back to
 // another node: their connections are closed, which is no disconnection of
-// theirs, in random order and spread over period; see engineio.Server.Drain.
-// A client is told behind the acknowledgements that it waits for, if its
-// handlers give them within a second. Drain returns when the last one was
-// told, or with ctx's error. Shutdown follows.
-func (s *Server) Drain(ctx context.Context, period time.Duration) error {
+// theirs, in random order and at a pace; see engineio.Server.Drain. A client is
+// told behind the acknowledgements that it waits for, if its handlers give them
+// within a second.
+//
+// Drain returns when the last one was told or, where other nodes take over (see
+// DrainOptions), when no client that has just gone is awaited any more; or with
+// ctx's error. All else goes on as before meanwhile: sockets that are kept stay
+// members of their rooms, and presence lets a user go no sooner. Shutdown
+// follows.
+func (s *Server) Drain(ctx context.Context, opts DrainOptions) error {
 	s.closing.Store(true)
-	return s.engine.Drain(ctx, period)
+	heirs := func() bool { return s.recovery != nil && opts.Heirs != nil && opts.Heirs() }
+	s.handing.Store(heirs())
+	if err := s.engine.Drain(ctx, opts.Pace); err != nil {
+		return err
+	}
+	linger := opts.Linger
+	if linger <= 0 {
+		linger = 5 * time.Second
+	}
+	look := time.NewTicker(lingerLook)
+	defer look.Stop()
+	for heirs() && (s.engine.Sessions() > 0 || s.recovery.parking.awaits(linger)) {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 var _ engineio.Mover = (*client)(nil)

@@ -38,7 +38,7 @@ func TestDrainAcknowledges(t *testing.T) {
 			c.Join("")
 			c.Send(`421["` + event + `"]`)
 			<-working
-			if err := io.Drain(t.Context(), 0); err != nil {
+			if err := io.Drain(t.Context(), socketio.DrainOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			c.Send(`422["nothing"]`) // it is still heard
@@ -67,7 +67,7 @@ func TestDrainPatience(t *testing.T) {
 	c.Send(`421["stuck"]`)
 	<-working
 	start := time.Now()
-	if err := io.Drain(t.Context(), 0); err != nil {
+	if err := io.Drain(t.Context(), socketio.DrainOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	c.WantClosed()

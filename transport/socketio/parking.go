@@ -125,6 +125,14 @@ func (p *parking) close() (left []*seat) {
 	return left
 }
 
+// awaits reports whether a client is away that has gone no longer ago than that.
+func (p *parking) awaits(d time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := p.seats.Back()
+	return last != nil && time.Until(last.Value.(*seat).until) > p.window-d
+}
+
 func (p *parking) len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

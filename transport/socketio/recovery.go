@@ -161,8 +161,10 @@ func (r *recovery) record(n *Namespace) {
 // Those that left, or broke the form of packets, may not.
 func (s *Server) keeps(reason Reason) bool {
 	switch reason {
-	case ReasonClient, ReasonServer, ReasonShutdown, "parse error":
+	case ReasonClient, ReasonServer, "parse error":
 		return false
+	case ReasonShutdown:
+		return s.recovery != nil && s.handing.Load()
 	}
 	return s.recovery != nil
 }

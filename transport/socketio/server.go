@@ -72,6 +72,7 @@ type Server struct {
 	engine  *engineio.Server
 	crew    crew
 	closing atomic.Bool
+	handing atomic.Bool // while closing, sockets are kept for other nodes to take over
 	stopped sync.Once
 	moves   sync.WaitGroup // clients that are about to be sent away
 
