@@ -11,7 +11,7 @@ import (
 func travelConfig(t *testing.T, back *receiver) []string {
 	t.Helper()
 	return append(joinedBy(t, "redis"), "CARILLON_PRESENCE__MODE=watch",
-		"CARILLON_SERVER__DRAIN__DELAY=1s", "CARILLON_SERVER__DRAIN__PERIOD=5s",
+		"CARILLON_SERVER__DRAIN__DELAY=1s", "CARILLON_SERVER__DRAIN__PERIOD=5s", "CARILLON_SERVER__DRAIN__LINGER=5s",
 		"CARILLON_WEBHOOKS__URL="+back.URL, "CARILLON_WEBHOOKS__SECRET="+webhookSecret)
 }
 

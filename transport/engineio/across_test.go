@@ -23,7 +23,6 @@ func TestAcross(t *testing.T) {
 		"Upgrade":                TestUpgrade,
 		"UpgradeGivenUp":         TestUpgradeGivenUp,
 		"UpgradeTimeout":         TestUpgradeTimeout,
-		"PollDuringUpgrade":      TestPollDuringUpgrade,
 		"POSTDuringUpgrade":      TestPOSTDuringUpgrade,
 		"UpgradeUnderLoad":       TestUpgradeUnderLoad,
 		"CloseDuringUpgrade":     TestCloseDuringUpgrade,

@@ -189,7 +189,7 @@ func TestShutdown(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		wantAt(t, start, 5*time.Second, "shut down")
+		wantAt(t, start, 2*time.Second, "shut down")
 		if err := r.Shutdown(t.Context()); err != nil {
 			t.Errorf("second Shutdown: %v", err)
 		}

@@ -54,7 +54,7 @@ func TestRecoveryFromEdge(t *testing.T) {
 	var event []string
 	decode(t, c.hear(`42["a"`)[2:], &event)
 
-	if err := servers[1].Drain(t.Context(), 0); err != nil {
+	if err := servers[1].Drain(t.Context(), socketio.DrainOptions{}); err != nil {
 		t.Error(err)
 	}
 	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusGoingAway {
