@@ -21,6 +21,7 @@ type Namespace struct {
 	name    string
 	adapter adapter.Adapter
 	log     *adapter.Log     // nil: clients are not recovered
+	wills   *wills           // nil: no other nodes keep any
 	parent  *ParentNamespace // of a dynamic namespace
 	ackID   atomic.Uint64    // of events that ask clients for an acknowledgement
 	born    sync.Once        // OnNamespace's functions are called

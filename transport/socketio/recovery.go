@@ -61,6 +61,7 @@ const (
 	UnrecoveredTrimmed   Unrecovered = "trimmed"   // some of what it missed had to be given up: Recovery.MaxBytes, Recovery.MaxTotal
 	UnrecoveredTooMuch   Unrecovered = "too much"  // it missed more than Recovery.MaxReplay
 	UnrecoveredOvertaken Unrecovered = "overtaken" // it, or somebody with its identifier, has come once more
+	UnrecoveredDied      Unrecovered = "died"      // its node has: it has its id, rooms and data again, but may have missed events
 )
 
 // A Lapse says why a socket that was kept for its client is kept no longer.
@@ -73,6 +74,7 @@ const (
 	LapseRefused      Lapse = "refused"      // a middleware did, when it came back
 	LapseUnrecovered  Lapse = "unrecovered"  // it came back, and could not be recovered
 	LapseShutdown     Lapse = "shutdown"     // Shutdown or Close
+	LapseClaimed      Lapse = "claimed"      // this node was taken to be dead, and the client is on another since
 )
 
 // recovery is what a Server's namespaces share; nil where it is not enabled.
@@ -139,6 +141,9 @@ func (r *recovery) record(n *Namespace) {
 			}
 		},
 	})
+	if keeper, ok := n.adapter.(willKeeper); ok {
+		n.wills = newWills(n, keeper, r.opts.Window)
+	}
 }
 
 // keeps reports whether a client whose connection ended so may come back.

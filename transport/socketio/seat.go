@@ -33,6 +33,9 @@ type seat struct {
 	term  uint64 // of the last claim
 	data  any    // Socket.SetData's
 
+	kept  atomic.Bool   // by other nodes, see will
+	edits atomic.Uint64 // of data
+
 	// Guarded by parking.mu.
 	place *list.Element
 	until time.Time
@@ -123,6 +126,7 @@ func (a *seat) open(s *Socket) {
 	n.mu.Lock()
 	n.seats[a.pid] = a
 	n.mu.Unlock()
+	a.bequeath(s.rooms)
 }
 
 // park keeps the seat for its client to come back. crowded, unless nil, has to
@@ -169,6 +173,7 @@ func (a *seat) vanish() {
 	delete(n.seats, a.pid)
 	n.mu.Unlock()
 	n.adapter.Remove(a.id)
+	a.revoke()
 }
 
 // vacate fences the socket that has the seat, if one does: its client is back
