@@ -18,6 +18,13 @@ import (
 // that it missed, each once and in order. Clients need nothing for it but to be
 // of Socket.IO 4.6 or later, or to know as much; those of 2.x don't.
 //
+// Where a node dies, others know its sockets' ids, rooms and data, as they were
+// 50 ms before at the latest, but not what their clients had and missed: such a
+// client is not recovered, and has a new socket of that id, with those rooms and
+// that data (see Socket.Restored), once the node is known to be dead. So it is
+// for Window and a minute. DisconnectSockets, SocketsJoin and the like pass it
+// by between the death and its return.
+//
 // Events that are not asked to be acknowledged have one argument more then, the
 // last: a text by which the client tells where it stood.
 type Recovery struct {
