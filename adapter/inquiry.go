@@ -15,6 +15,7 @@ import (
 // known how many there will be.
 type inquiry struct {
 	done chan struct{} // closed when nothing is awaited any more
+	once bool          // it is the nodes who answer, each once, not their sockets
 
 	mu      sync.Mutex // guards all below
 	sealed  bool       // all nodes that were asked are known
@@ -81,6 +82,9 @@ func (in *inquiry) answer(node broker.NodeID, id SocketID, what outcome, body []
 	}
 	switch what {
 	case answered:
+		if in.once {
+			a.counted, a.count = true, 1
+		}
 		in.answers = append(in.answers, heard{a, Answer{Socket: id, Body: body}})
 	case refused: // by the node
 		if a.err == nil {

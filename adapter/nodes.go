@@ -71,6 +71,7 @@ func (n *clustered) AskNodes(ctx context.Context, body []byte) ([]NodeAnswer, er
 	ctx, release := n.bound(ctx)
 	defer release()
 	in := newInquiry()
+	in.once = true
 	number := n.cluster.asks.begin(in)
 	defer n.cluster.asks.end(number)
 

@@ -139,6 +139,28 @@ func BenchmarkJoin(b *testing.B) {
 	}
 }
 
+// BenchmarkCrowd adds one more device, and takes it away, of a user who has
+// 10,000 and of one who has one.
+func BenchmarkCrowd(b *testing.B) {
+	for _, devices := range []int{1, 10_000} {
+		b.Run(fmt.Sprint(devices), func(b *testing.B) {
+			_, t := bench(b, memory.NewHub(), "a")
+			for i := range devices {
+				if _, err := t.Track("everybody", socketID(i), presence.Meta{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				h, err := t.Track("everybody", "one more", presence.Meta{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				h.Leave()
+			}
+		})
+	}
+}
+
 // BenchmarkChanges applies 10,000 changes a second of another node, each of
 // them said when it is made, and reports what part of a core the whole process
 // takes for that: sender, broker and receiver.

@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"log/slog"
+	"maps"
 
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/broker/memory"
@@ -14,6 +15,13 @@ func (t *Tracker) Kept() (nodes, pulls, lingering int) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return len(t.nodes), len(t.pulls), len(t.lingering)
+}
+
+// Crowd has a user with n devices, or more, be a crowd.
+func (t *Tracker) Crowd(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.crowded = n
 }
 
 // Sound counts everything anew and reports what does not fit.
@@ -39,6 +47,16 @@ func (t *Tracker) Sound() (wrong string) {
 					return "a device of this node is neither held nor lingers, or both"
 				}
 			}
+		}
+	}
+	for user, c := range t.crowds {
+		head := t.head(user)
+		fresh := newCrowd(head)
+		if !maps.Equal(c.at, fresh.at) || !maps.Equal(c.statuses[0], fresh.statuses[0]) || !maps.Equal(c.statuses[1], fresh.statuses[1]) {
+			return "a crowd is not its user's devices"
+		}
+		if c.status() != statusOf(head) {
+			return "a crowd's status is wrong"
 		}
 	}
 	if users != t.users {

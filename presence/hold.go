@@ -59,12 +59,12 @@ func (t *Tracker) Track(user, device string, m Meta) (*Hold, error) {
 		return nil, ErrClosed
 	}
 	d.since = uint32(t.uptime() / 10)
-	for e := t.head(user); e != nil; e = e.next {
-		if e.same(&d) && e.node != &t.self && e.live() {
+	for _, n := range t.nodes {
+		if e := t.find(user, n, &d); e != nil && e.live() {
 			d.flags |= flagTook
 		}
 	}
-	if e := find(t.head(user), &t.self, &d); e != nil {
+	if e := t.find(user, &t.self, &d); e != nil {
 		if older := t.holds[e]; older != nil {
 			t.replaced(older, t.self.Member)
 		}

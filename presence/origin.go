@@ -260,17 +260,16 @@ func (t *Tracker) take(n *origin, d *device) {
 	if !d.live() || t.self.devices == 0 {
 		return
 	}
-	for o := t.head(user); o != nil; o = o.next {
-		switch {
-		case o.node != &t.self:
-		case !o.live():
+	if len(t.lingering) > 0 {
+		for o := t.head(user); o != nil; o = o.next {
 			if l := t.lingering[o]; l != nil && e.tracked().After(l.begin) {
 				l.seen = true
 			}
-		case o.same(d) && t.older(o, e):
-			if h := t.holds[o]; h != nil {
-				t.replaced(h, n.Member)
-			}
+		}
+	}
+	if o := t.find(user, &t.self, d); o != nil && o.live() && t.older(o, e) {
+		if h := t.holds[o]; h != nil {
+			t.replaced(h, n.Member)
 		}
 	}
 }

@@ -59,6 +59,7 @@ func New(bus *broker.Bus, opts Options) *Tracker {
 		nodes: make(map[broker.NodeID]*origin),
 		pulls: make(map[*origin]*pull),
 		up:    now,
+		view:  view{crowded: crowdSize},
 		own: own{
 			self:      origin{Member: bus.Self(), key: newHashKey(bus.Self().ID), born: now},
 			holds:     make(map[*entry]*Hold),

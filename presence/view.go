@@ -9,10 +9,12 @@ import (
 // once that node has told all that it holds in that shard (see origin.unsynced);
 // before, it is not even kept. So a user is online if there is an entry.
 type view struct {
-	cells [shards * cells]map[string]*entry // user → the first of their devices
-	users int
-	seq   uint64 // of the latest change
-	made  int    // changes since the last beat
+	cells   [shards * cells]map[string]*entry // user → the first of their devices
+	users   int
+	crowds  map[string]*crowd // users with many devices
+	crowded int               // how many
+	seq     uint64            // of the latest change
+	made    int               // changes since the last beat
 }
 
 // An entry is one device on one node.
@@ -63,10 +65,11 @@ func (t *Tracker) put(n *origin, d *device) *entry {
 	cell := cellOf(user)
 	m := t.cells[cell]
 	head := m[user]
-	status := statusOf(head)
+	c := t.crowds[user]
+	status := t.status(user, head)
 	digest := &n.digests[shardOf(cell)]
 
-	e := find(head, n, d)
+	e := t.find(user, n, d)
 	switch {
 	case e == nil && d.flags&flagGone != 0:
 		return nil
@@ -85,9 +88,18 @@ func (t *Tracker) put(n *origin, d *device) *entry {
 			return e
 		}
 		head = e
+		if c != nil {
+			c.push(e)
+		} else {
+			t.gather(head)
+		}
 	case d.flags&flagGone != 0:
 		*digest ^= n.key.hash(&e.device)
 		n.devices--
+		var before *entry
+		if c != nil {
+			before = c.remove(e)
+		}
 		if head == e {
 			head = e.next
 			delete(m, user) // the key too: it is part of e
@@ -95,11 +107,16 @@ func (t *Tracker) put(n *origin, d *device) *entry {
 				m[head.user()] = head
 			}
 		} else {
-			before := head
+			if before == nil {
+				before = head
+			}
 			for before.next != e {
 				before = before.next
 			}
 			before.next = e.next
+		}
+		if c != nil {
+			t.thin(c, user, head)
 		}
 		e.next, e.node = nil, nil
 		if head == nil {
@@ -110,9 +127,15 @@ func (t *Tracker) put(n *origin, d *device) *entry {
 		e = nil
 	default:
 		*digest ^= n.key.hash(&e.device) ^ n.key.hash(d)
+		if c != nil {
+			c.count(e, -1)
+		}
 		e.meta, e.since, e.flags = d.meta, d.since, d.flags
+		if c != nil {
+			c.count(e, 1)
+		}
 	}
-	if s := statusOf(head); s != status {
+	if s := t.status(head.user(), head); s != status {
 		t.change(Updated, head.user(), s)
 	}
 	return e

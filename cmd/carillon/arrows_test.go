@@ -25,7 +25,7 @@ const module = "github.com/carillonhq/carillon"
 // it. Patterns are those of path.Match. Tests are exempt.
 var arrows = map[string][]string{
 	// cmd wires everything, and alone names the drivers.
-	"cmd/carillon": {"cmd/carillon/internal/*", "transport/socketio", "transport/socketio/admin", "transport/engineio", "adapter", "presence", "broker", "broker/memory", "broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka"},
+	"cmd/carillon": {"cmd/carillon/internal/*", "transport/socketio", "transport/socketio/admin", "transport/engineio", "transport/peers", "adapter", "presence", "broker", "broker/memory", "broker/bridge", "broker/redis", "broker/rabbitmq", "broker/kafka"},
 
 	// What the server has beside wiring knows little of ours.
 	"cmd/carillon/internal/announce": {"transport/socketio", "adapter", "presence"},
@@ -52,8 +52,11 @@ var arrows = map[string][]string{
 	"transport/socketio":  {"transport/engineio", "transport", "adapter", "presence", "broker"},
 	"transport/engineio":  {"transport/websocket", "transport/polling", "transport"},
 	"transport/websocket": {"transport"},
-	"transport/polling":   {"transport"},
-	"transport":           {},
+
+	// What joins Servers of Engine.IO sees the bus; they do not.
+	"transport/peers":   {"transport/engineio", "broker"},
+	"transport/polling": {"transport"},
+	"transport":         {},
 
 	// The Admin UI's namespace is an application of socketio.
 	"transport/socketio/admin": {"transport/socketio", "transport/engineio", "adapter"},

@@ -42,7 +42,9 @@ func (b *backend) open(ctx context.Context, forClients net.Listener) (*doors, er
 			total, polling := b.io.Sessions(), b.io.PollingSessions()
 			return max(0, total-polling), polling // counted one after the other
 		},
+		Pipes:    b.io.Pipes,
 		Buffered: b.io.Buffered,
+		Recovery: b.io.RecoveryStats,
 		Users: func() (users, devices int) {
 			c := b.users.Counts()
 			return c.Users, c.Devices

@@ -51,6 +51,19 @@ type Server struct {
 	// Default: 10s.
 	UpgradeTimeout time.Duration `koanf:"upgrade_timeout"`
 
+	// AnyNode lets the requests of one client come to any node of the cluster,
+	// by long-polling and for the change to WebSocket, so that no balancer has to
+	// be sticky. Off, it takes one that is. The same on all nodes. It means
+	// nothing to the driver "memory". Default: true.
+	AnyNode bool `koanf:"any_node"`
+
+	// UpgradeHold is how long a new client that polls is let wait for the answer
+	// of its first request, if other nodes are up: when it changes to WebSocket
+	// in that time, and at another node, it can move there as a whole. 0 makes
+	// nobody wait; such a client's frames take the way over both nodes then.
+	// Default: 500ms.
+	UpgradeHold time.Duration `koanf:"upgrade_hold"`
+
 	// ConnectTimeout is how long a connection may stay without having joined
 	// a namespace. Default: 45s.
 	ConnectTimeout time.Duration `koanf:"connect_timeout"`
@@ -321,6 +334,8 @@ func defaultConfig() Config {
 			PingInterval:    25 * time.Second,
 			PingTimeout:     20 * time.Second,
 			UpgradeTimeout:  10 * time.Second,
+			AnyNode:         true,
+			UpgradeHold:     500 * time.Millisecond,
 			ConnectTimeout:  45 * time.Second,
 			MaxPayload:      1_000_000,
 			MaxQueue:        1 << 20,

@@ -42,6 +42,7 @@ func (l *loader) checkServer(s Server) {
 	l.lasting("server.ping_interval", s.PingInterval, time.Millisecond)
 	l.lasting("server.ping_timeout", s.PingTimeout, time.Millisecond)
 	l.lasting("server.upgrade_timeout", s.UpgradeTimeout, time.Millisecond)
+	l.lasting("server.upgrade_hold", s.UpgradeHold, 0)
 	l.lasting("server.connect_timeout", s.ConnectTimeout, time.Millisecond)
 	l.lasting("server.write_timeout", s.WriteTimeout, time.Millisecond)
 	l.lasting("server.shutdown_timeout", s.ShutdownTimeout, time.Millisecond)

@@ -248,7 +248,7 @@ const hash = "$2a$04$zmZh2KuhdN5TL.2hrEQgQ.nb5MdD.3jXdBGwaqJjSDgSMoOBlOqxy"
 func TestEveryKeyByEnvironment(t *testing.T) {
 	samples := map[string]string{
 		"server.listen": "127.0.0.1:1", "server.node": "n", "server.path": "/p/", "server.cors.origins": "https://a",
-		"server.page": "false", "server.cors.credentials": "true", "server.max_queue": "3MB", "server.max_payload": "2KB",
+		"server.page": "false", "server.any_node": "false", "server.cors.credentials": "true", "server.max_queue": "3MB", "server.max_payload": "2KB",
 		"server.origins": "https://b", "server.namespaces": "/chat,/team-*", "server.tls.cert_file": "c.pem", "server.tls.key_file": "k.pem",
 		"server.trusted_proxies": "10.0.0.0/8", "server.proxy_header": "Forwarded",
 		"auth.mode": "jwt", "auth.jwt.algorithms": "HS256,ES256", "auth.jwt.secret": strings.Repeat("s", 32),

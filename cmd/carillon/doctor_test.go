@@ -64,6 +64,7 @@ func (d diagnosis) find(check string) (verdict, text string) {
 
 // Over every broker as it comes a cluster works, and its figures are told.
 func TestDoctor(t *testing.T) {
+	t.Parallel()
 	for driver, variables := range map[string][]string{
 		"redis":    {"REDIS_URL", "CARILLON_TEST_REDIS"},
 		"rabbitmq": {"RABBITMQ_URL", "CARILLON_TEST_RABBITMQ"},

@@ -35,6 +35,7 @@ func withTokens(more ...string) []string {
 }
 
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"websocket", "polling"} {
 		t.Run(mode, func(t *testing.T) {
 			a, b := startPairOver(t, "redis", withTokens("REDIS_URL="+testRedis(t))...)
@@ -107,6 +108,7 @@ func newKeyRing(t *testing.T, kid string) keyRing {
 
 // TestJWKSRotates has an issuer change its keys while clients come and go.
 func TestJWKSRotates(t *testing.T) {
+	t.Parallel()
 	var keys atomic.Value // string
 	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, keys.Load())
@@ -148,6 +150,7 @@ func TestJWKSRotates(t *testing.T) {
 // until waits until what happens.
 // TestBackEndHangs has a webhook's receiver allow, deny, hang, and come back.
 func TestBackEndHangs(t *testing.T) {
+	t.Parallel()
 	var hang atomic.Bool
 	var calls atomic.Int32
 	release := make(chan struct{})
@@ -203,6 +206,7 @@ func TestBackEndHangs(t *testing.T) {
 
 // TestKeysReload has a secret in a file change while the server runs.
 func TestKeysReload(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secret")
 	put := func(secret string) {
 		t.Helper()

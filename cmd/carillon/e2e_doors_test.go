@@ -14,6 +14,7 @@ import (
 // TestOwnAddresses gives the API and the metrics addresses of their own, and
 // looks what is where; and that keys are in no log and no answer.
 func TestOwnAddresses(t *testing.T) {
+	t.Parallel()
 	const hookSecret = "another-secret-for-tests"
 	i := startInstance(t, "one", "CARILLON_API__KEYS="+apiKey, "CARILLON_API__LISTEN=127.0.0.1:0", "CARILLON_METRICS__LISTEN=127.0.0.1:0",
 		"CARILLON_WEBHOOKS__URL=http://user:"+hookSecret+"@127.0.0.1:1/", "CARILLON_WEBHOOKS__SECRET="+hookSecret, "CARILLON_LOG__LEVEL=debug")

@@ -13,6 +13,7 @@ import (
 
 // TestDrain asks one of two instances to stop while all clients talk.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	a, b := startPairWithAPI(t, "CARILLON_SERVER__DRAIN__DELAY=1s", "CARILLON_SERVER__DRAIN__PERIOD=3s")
 	front := httptest.NewServer(newBalancer(t, a, b))
 	t.Cleanup(front.Close)

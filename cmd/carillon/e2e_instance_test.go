@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -51,12 +52,65 @@ func startPair(t *testing.T, url string) (a, b *instance) {
 // driver of this name, which environ configures.
 func startPairOver(t *testing.T, driver string, environ ...string) (a, b *instance) {
 	t.Helper()
-	environ = append(environ, "CARILLON_BROKER__DRIVER="+driver, "CARILLON_BROKER__CLUSTER=e2e-"+strings.ToLower(rand.Text()),
-		"CARILLON_SERVER__CORS__ORIGINS=*")
-	one := func(node string) *instance {
-		return startInstance(t, node, environ...)
+	all := startSeveral(t, 2, driver, environ...)
+	return all[0], all[1]
+}
+
+// startSeveral starts instances of a cluster of their own: node-a, node-b, and
+// so on.
+func startSeveral(t *testing.T, n int, driver string, environ ...string) (all []*instance) {
+	t.Helper()
+	cluster := newCluster()
+	for i := range n {
+		all = append(all, startMember(t, cluster, i, driver, environ...))
 	}
-	return one("node-a"), one("node-b")
+	return all
+}
+
+// newCluster returns the name of a cluster of its own.
+func newCluster() string { return "e2e-" + strings.ToLower(rand.Text()) }
+
+// startMember starts one instance of a cluster.
+func startMember(t *testing.T, cluster string, i int, driver string, environ ...string) *instance {
+	t.Helper()
+	environ = slices.Concat(environ, []string{
+		"CARILLON_BROKER__DRIVER=" + driver, "CARILLON_BROKER__CLUSTER=" + cluster, "CARILLON_SERVER__CORS__ORIGINS=*",
+	})
+	return startInstance(t, "node-"+string(rune('a'+i)), environ...)
+}
+
+// brokers are those that can join instances.
+var brokers = []string{"redis", "rabbitmq", "kafka"}
+
+// joinedBy returns the environment of instances that the broker of this name
+// for tests joins.
+func joinedBy(t *testing.T, broker string) []string {
+	t.Helper()
+	switch broker {
+	case "redis":
+		return []string{"REDIS_URL=" + testRedis(t)}
+	case "rabbitmq":
+		return []string{"RABBITMQ_URL=" + brokertest.Env(t, "CARILLON_TEST_RABBITMQ")}
+	}
+	return []string{
+		"KAFKA_BROKERS=" + brokertest.Env(t, "CARILLON_TEST_KAFKA"),
+		"CARILLON_BROKER__KAFKA__TOPIC=carillon-e2e", "CARILLON_BROKER__KAFKA__RETENTION=1m",
+	}
+}
+
+// scale is how much of something a test does: so much, or what this variable
+// of the environment says.
+func scale(t *testing.T, variable string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s: got %q, want a number", variable, text)
+	}
+	return n
 }
 
 // startInstance starts one instance that environ configures.

@@ -284,6 +284,7 @@ func (p *process) output() string {
 // TestHalfOpen has 10,000 connections do nothing, or send a header byte by
 // byte, while two clients chat.
 func TestHalfOpen(t *testing.T) {
+	t.Parallel()
 	a, b := startPairOver(t, "redis", "REDIS_URL="+testRedis(t), "CARILLON_LIMITS__HEADER_TIMEOUT=3s", "CARILLON_LIMITS__HALF_OPEN=500")
 	n := 10_000
 	var files syscall.Rlimit

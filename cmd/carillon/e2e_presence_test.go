@@ -54,6 +54,7 @@ func startThree(t *testing.T, environ []string) [3]*instance {
 // TestPresence kills, freezes and restarts instances of three under their
 // users, over each broker.
 func TestPresence(t *testing.T) {
+	t.Parallel()
 	overBrokers(t, func(t *testing.T, environ []string) {
 		can := asks{}
 		args := make([]string, 0, 4)
@@ -78,6 +79,7 @@ func TestPresence(t *testing.T) {
 // TestPresenceWhileBrokerRestarts empties RabbitMQ and Kafka under three
 // instances. Their own processes are as .ci/brokers starts them.
 func TestPresenceWhileBrokerRestarts(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"rabbitmq", "kafka"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

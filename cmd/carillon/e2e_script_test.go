@@ -62,9 +62,9 @@ func runScript(t *testing.T, can asks, script string, args ...string) {
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
 		var line struct {
-			Check, Error, Ask string
-			MS                int
-			Done              bool
+			Check, Error, Ask, Result string
+			MS                        int
+			Done                      bool
 		}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			t.Fatalf("%s said %q: %v", script, lines.Bytes(), err)
@@ -84,6 +84,8 @@ func runScript(t *testing.T, can asks, script string, args ...string) {
 			}
 			do(t)
 			fmt.Fprintln(stdin, "ok")
+		case line.Result != "":
+			t.Logf("RESULT %s", line.Result)
 		case line.Done:
 			done = true
 		}

@@ -16,6 +16,7 @@ import (
 var modes = []string{"websocket", "polling", "upgrade"}
 
 func TestClients(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			a, b := startPair(t, testRedis(t))
@@ -30,12 +31,13 @@ func TestClients(t *testing.T) {
 
 // The transports are the same over every broker: one is enough for the others.
 func TestClientsOverKafka(t *testing.T) {
-	a, b := startPairOver(t, "kafka", "KAFKA_BROKERS="+brokertest.Env(t, "CARILLON_TEST_KAFKA"),
-		"CARILLON_BROKER__KAFKA__TOPIC=carillon-e2e", "CARILLON_BROKER__KAFKA__RETENTION=1m")
+	t.Parallel()
+	a, b := startPairOver(t, "kafka", joinedBy(t, "kafka")...)
 	runScript(t, nil, "events.mjs", "websocket", a.url(), b.url())
 }
 
 func TestInstanceRestarts(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			a, b := startPair(t, testRedis(t))
@@ -48,6 +50,7 @@ func TestInstanceRestarts(t *testing.T) {
 // TestGarbage has 100 connections speak nonsense to an instance whose clients
 // chat meanwhile.
 func TestGarbage(t *testing.T) {
+	t.Parallel()
 	a, b := startPair(t, testRedis(t))
 	runScript(t, asks{"worst": func(t *testing.T) { sendGarbage(t, a.addr, 100) }},
 		"chat.mjs", a.url(), b.url())
@@ -56,6 +59,7 @@ func TestGarbage(t *testing.T) {
 // TestBrokerOutage kills the Redis that joins two instances, and brings back
 // an empty one.
 func TestBrokerOutage(t *testing.T) {
+	t.Parallel()
 	redis := newRedis(t)
 	a, b := startPair(t, redis.url())
 	runScript(t, asks{"kill broker": redis.kill, "start broker": redis.start},
@@ -65,6 +69,7 @@ func TestBrokerOutage(t *testing.T) {
 // TestBrokerHangs stops the Redis that joins two instances without ending it,
 // so that connections stay open and nothing answers.
 func TestBrokerHangs(t *testing.T) {
+	t.Parallel()
 	redis := newRedis(t)
 	a, b := startPair(t, redis.url())
 	runScript(t, asks{"freeze broker": redis.freeze, "thaw broker": redis.thaw}, "hang.mjs", a.url(), b.url())
@@ -72,6 +77,7 @@ func TestBrokerHangs(t *testing.T) {
 
 // TestBrokerComesLate starts two instances before their Redis.
 func TestBrokerComesLate(t *testing.T) {
+	t.Parallel()
 	redis := newRedis(t)
 	redis.kill(t)
 	a, b := startPair(t, redis.url())

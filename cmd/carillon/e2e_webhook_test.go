@@ -90,6 +90,7 @@ func (r *receiver) wants(t *testing.T, user, want string) {
 // TestWebhooks looks what a back end is told of users of two instances, one of
 // which is killed.
 func TestWebhooks(t *testing.T) {
+	t.Parallel()
 	back := newReceiver(t)
 	a, b := startPairWithAPI(t, "CARILLON_WEBHOOKS__URL="+back.URL+"/hook", "CARILLON_WEBHOOKS__SECRET="+webhookSecret,
 		"CARILLON_WEBHOOKS__BATCH_DELAY=0s", "CARILLON_WEBHOOKS__TIMEOUT=500ms", "CARILLON_WEBHOOKS__CLIENT_EVENTS=order,message",

@@ -8,6 +8,7 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // How much garbage may gather before it is collected, beside what lives: an
@@ -63,22 +64,57 @@ func memoryLimit(text string) int64 {
 	return int64(n / 10 * 9)
 }
 
-// collections adjusts the percentage after each collection.
-type collections struct{ percent int }
+// quiet is how long there has to be no collection for memory to be given back.
+// It is much longer than what is between two of them under load.
+const quiet = 3 * time.Second
+
+// spare is how much of what Go holds, and nothing lives in, is left to it for
+// what comes: giving back costs a collection.
+func spare(live uint64) uint64 { return max(live/8, 4<<20) }
+
+// collections adjusts the percentage after each collection, and gives memory
+// back when a storm is over, as of clients that connect: by itself Go keeps what
+// it took for that until as much garbage has gathered again, which takes hours
+// where clients are idle.
+type collections struct {
+	percent int
+	calm    *time.Timer // for giveBack
+}
 
 // watch has itself called with the end of the next collection: no other way to
 // be told costs nothing in between.
 func (c *collections) watch() {
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
-	metrics.Read(samples)
-	live := samples[0].Value.Uint64() + samples[1].Value.Uint64() // Go counts both
+	live := readMetric("/gc/heap/live:bytes") + readMetric("/memory/classes/heap/stacks:bytes") // Go counts both
 	// Each change stops the world for a moment.
 	if want := gcPercent(live); abs(want-c.percent) > c.percent/8 {
 		c.percent = want
 		debug.SetGCPercent(want)
 	}
+	if c.calm == nil {
+		c.calm = time.AfterFunc(quiet, giveBack)
+	} else {
+		c.calm.Reset(quiet)
+	}
 	sentinel := new(struct{ _ [16]byte })
 	runtime.SetFinalizer(sentinel, func(*struct{ _ [16]byte }) { c.watch() })
+}
+
+// giveBack returns memory to the system, if there is enough that nothing lives
+// in. The collection that this takes has it called once more, to no effect.
+func giveBack() {
+	live := readMetric("/gc/heap/live:bytes")
+	objects := readMetric("/memory/classes/heap/objects:bytes")
+	free := readMetric("/memory/classes/heap/free:bytes")
+	if objects+free > live+spare(live) {
+		runtime.GC() // what sync.Pools hold goes with the second one
+		debug.FreeOSMemory()
+	}
+}
+
+func readMetric(name string) uint64 {
+	sample := []metrics.Sample{{Name: name}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 func abs(n int) int { return max(n, -n) }

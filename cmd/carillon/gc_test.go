@@ -32,6 +32,24 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
+// After a storm, what it took goes back to the system.
+func TestGiveBack(t *testing.T) {
+	storm := make([][]byte, 64<<10)
+	for i := range storm {
+		storm[i] = make([]byte, 1024)
+	}
+	before := readMetric("/memory/classes/heap/released:bytes")
+	runtime.KeepAlive(storm)
+	storm = nil
+	giveBack()
+	if after := readMetric("/memory/classes/heap/released:bytes"); after < before+(32<<20) {
+		t.Errorf("%d bytes were given back before and %d after, want 32 MiB more at least", before, after)
+	}
+	if free := readMetric("/memory/classes/heap/free:bytes"); free > 8<<20 {
+		t.Errorf("%d bytes are free and not given back", free)
+	}
+}
+
 // The percentage follows what lives, from collection to collection.
 func TestCollections(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(100))

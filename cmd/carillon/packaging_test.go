@@ -94,7 +94,7 @@ func TestBalancer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	servers := regexp.MustCompile(`(?m)^\s*server (\S+) (\S+):3000 cookie`).FindAllStringSubmatch(string(data), -1)
+	servers := regexp.MustCompile(`(?m)^\s*server (\S+) (\S+):3000$`).FindAllStringSubmatch(string(data), -1)
 	if len(servers) != 2 {
 		t.Fatalf("got the servers %v, want two", servers)
 	}

@@ -75,6 +75,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 	opts.Hooks, opts.Engine.Hooks = meter.Sockets(measured.Sockets()), measured.Engine()
 	traces.follow(&opts)
 	gate.guard(&opts.Engine)
+	joinPeers(&opts.Engine, cfg, bus)
 	opts.Recovery = cfg.Recovery.options()
 	io := socketio.New(opts)
 	announcing, closeRooms := announceOptions(cfg, bus, logger)

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/transport/socketio"
@@ -45,18 +46,29 @@ func TestTracesOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if telemetryGoroutines() == 0 {
-		t.Error("got no goroutine, want one that exports")
+	// One tells what it is once it has begun to run, and is seen for a moment
+	// after its work.
+	await := func(want bool, what string) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); telemetryGoroutines() > 0 != want; runtime.Gosched() {
+			if time.Now().After(end) {
+				t.Fatal(what)
+			}
+		}
 	}
+	await(true, "got no goroutine, want one that exports")
 	traces.abandon()
-	if n := telemetryGoroutines(); n != 0 {
-		t.Errorf("after close: got %d goroutines, want none", n)
-	}
+	await(false, "got a goroutine after close")
 }
 
 func telemetryGoroutines() int {
 	stacks := make([]byte, 1<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
+	size := runtime.Stack(stacks, true)
+	for size == len(stacks) { // there may be more
+		stacks = make([]byte, 2*size)
+		size = runtime.Stack(stacks, true)
+	}
+	stacks = stacks[:size]
 	n := 0
 	for stack := range strings.SplitSeq(string(stacks), "\n\n") {
 		if strings.Contains(stack, "go.opentelemetry.io/otel/sdk") {

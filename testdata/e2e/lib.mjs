@@ -1,6 +1,7 @@
 // What the scripts share. A script is run by a test in cmd/carillon, to whom
 // it speaks in lines of JSON on stdout: {check, error, ms} for each thing
-// checked, {ask} for what only the test can do, {done} at the end.
+// checked, {ask} for what only the test can do, {result} for figures, {done} at
+// the end.
 import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -27,6 +28,11 @@ export async function ask(what) {
   tell({ ask: what });
   const { value, done } = await answers.next();
   if (done || value !== 'ok') throw new Error(`${what}: ${value}`);
+}
+
+// result has the test's log hold figures.
+export function result(text) {
+  tell({ result: text });
 }
 
 export function done() {

@@ -27,7 +27,9 @@ await check('everyone sees everyone', async () => {
 
 await check('the state is told first, with the number that changes follow', async () => {
   const late = await open(a, 'late');
-  const [first] = late.heard.filter(([event]) => event.startsWith('presence:'));
+  const told = () => late.heard.filter(([event]) => event.startsWith('presence:'));
+  await until(30_000, () => brief(late.heard), () => told().length > 0);
+  const [first] = told();
   assert.equal(first[0], 'presence:state', brief(late.heard));
   assert.equal(first[1].mode, 'all');
   const { user, seq } = await late.next('presence:online', (m) => m.user === 'late');

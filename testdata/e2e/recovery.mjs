@@ -50,10 +50,14 @@ class Guest {
     if (how === 'freeze') {
       await ask('freeze');
       this.socket.io.engine.close(); // the server does not hear of it
-    } else if (how === 'refuse') {
-      await ask('refuse');
     } else {
-      await ask(how);
+      // Between two polls there is nothing that could end.
+      let noticed = false;
+      lost.then(() => { noticed = true; });
+      for (let i = 0; i < 10 && !noticed; i++) {
+        await ask(how);
+        await Promise.race([lost, delay(500)]);
+      }
     }
     await within(5000, () => `${how} was not noticed`, lost);
     await meanwhile();
@@ -193,6 +197,36 @@ await check('handlers see an end before the new beginning', async () => {
   ]);
   await g.emit('old', 1); // by the socket of before
   await g.hears(['old', 1]);
+  g.close();
+});
+
+await check('there and back, again and again', async () => {
+  const g = await guest();
+  const want = [];
+  for (let i = 0; i < 8; i++) {
+    const how = ['reset', 'finish', 'freeze', 'reset'][i % 4];
+    await g.connected(); // and upgraded: nothing ends amid an upgrade but that
+    await g.lose(how, async () => {
+      want.push(['direct', i], ['all', i]);
+      await g.emit('direct', i);
+      await order('emit', { event: 'all', args: [i] });
+    });
+    g.recovered();
+  }
+  await g.hears(...want);
+  g.close();
+});
+
+await check('who leaves, and comes again, begins anew', async () => {
+  const g = await guest();
+  await g.emit('e', 1);
+  await g.hears(['e', 1]);
+  g.socket.disconnect();
+  g.socket.connect();
+  await g.connected();
+  assert.equal(g.socket.recovered, false);
+  await g.emit('e', 2);
+  await g.hears(['e', 2]);
   g.close();
 });
 

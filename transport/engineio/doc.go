@@ -31,6 +31,31 @@
 //     lets pages of every origin read.
 //   - The cookie is set with the 101 as well, where that is the first response.
 //
+// # Several nodes
+//
+// With Options.Peers, which package peers implements over a broker.Bus, the
+// requests of a client may come to any node of a cluster. The ID of a session
+// begins with the name of the node that has it, the owner; a node that gets a
+// request for it, the edge, asks that one alone. All that is HTTP (limits, CORS,
+// compression) is the edge's, and what a client sees is what it would see of one
+// node, the errors included. A POST is answered "ok" when the owner has taken it,
+// so that the order holds over any edges.
+//
+// The WebSocket of an upgrade may be at an edge as well. If the application has
+// not heard of the session yet, for which Options.UpgradeHold gives it a moment,
+// the session moves there as a whole. Otherwise the WebSocket is a pipe: its
+// frames go over both nodes, at most 256 KiB of them unconfirmed each way, and
+// what is sent to many clients of one edge goes there once. A session that began
+// by WebSocket never concerns another node.
+//
+// If the owner goes down, or the two cannot hear each other any more, the edge
+// answers the polls that wait, and those that come, with 400, and ends its
+// WebSockets with status 1001, each within a second; the owner ends sessions that
+// were using the edge. Clients connect again then, and what they miss is a matter
+// of recovery. What an edge was given as the answer of a poll and did not pass on,
+// as it crashed, is lost to that session; if a balancer repeats the poll at
+// another node, its client does not learn of it.
+//
 // # What Node's server has and this one has not
 //
 //   - WebTransport is not supported, as Go has no HTTP/3 server in its standard
@@ -53,8 +78,8 @@
 //
 // # Locks
 //
-// From the outermost: Server.mu, then Session.mu, then those inside a
-// transport's Conn. Conns call back on goroutines of their own and without
+// From the outermost: Server.mu, then Session.mu, then those inside a hold or a
+// transport's Conn, pipes included, then peering.mu. Conns call back on goroutines of their own and without
 // their locks, so that a Session calls Send, Close and Abort under its own;
 // nothing calls an application (accept, Receiver, Options.Allow,
 // Options.NewID) under any of them. Only the transports' hooks may be called

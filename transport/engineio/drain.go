@@ -24,13 +24,19 @@ const (
 )
 
 // Drain opens no more sessions, and closes those that there are (see
-// Session.GoAway), in random order and spread over period, or over 20 ms for
+// Session.GoAway), and the WebSockets here of other nodes' sessions, in random order and spread over period, or over 20 ms for
 // each if that is less: so that those who take over meet no crowd. The steps
 // are jittered by half of their length. It returns when the last one was told,
 // or with ctx's error; Shutdown waits for their ends. Without a period all are
 // told at once.
 func (s *Server) Drain(ctx context.Context, period time.Duration) error {
-	all := s.stop()
+	var all []departing
+	for _, sess := range s.stop() {
+		all = append(all, sess)
+	}
+	for _, e := range s.peering.allEdges() {
+		all = append(all, e)
+	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	period = min(period, time.Duration(len(all))*drainPace)
 	timer := time.NewTimer(0)
@@ -41,13 +47,13 @@ func (s *Server) Drain(ctx context.Context, period time.Duration) error {
 		if period > step {
 			n = max(1, int(int64(len(all))*int64(step)/int64(period)))
 		}
-		for _, sess := range all[:n] {
-			sess.move()
+		for _, d := range all[:n] {
+			d.move()
 		}
 		all = all[n:]
 		period -= step
 		if len(all) == 0 {
-			return nil
+			break
 		}
 		timer.Reset(step/2 + rand.N(step))
 		select {
@@ -56,7 +62,14 @@ func (s *Server) Drain(ctx context.Context, period time.Duration) error {
 			return ctx.Err()
 		}
 	}
+	s.peering.leave()
 	return nil
+}
+
+// A departing is a client of this node: a Session, or a WebSocket here of another
+// node's session.
+type departing interface {
+	move() // tells it to go elsewhere
 }
 
 // move has the Receiver end the session, if it is one that does.

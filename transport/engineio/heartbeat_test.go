@@ -16,7 +16,11 @@ var beats = engineio.Options{PingInterval: 10 * time.Second, PingTimeout: 4 * ti
 // wantAt fails t unless the time since start is d.
 func wantAt(t *testing.T, start time.Time, d time.Duration, what string) {
 	t.Helper()
-	if got := time.Since(start).Round(time.Millisecond); got != d {
+	got := time.Since(start).Round(time.Millisecond)
+	if across > 0 && got > d && got < d+10*time.Millisecond {
+		return // what nodes say to each other takes its time
+	}
+	if got != d {
 		t.Errorf("%s after %v, want %v", what, got, d)
 	}
 }

@@ -21,6 +21,17 @@ type Hooks struct {
 	// ConnectionError is Refused with all that is known.
 	ConnectionError func(ConnectionError)
 
+	// Forwarded follows a polling request of another node's session. failure
+	// is "" for one that went well, else "refused" (by the session's node),
+	// "too large", "abandoned" (by the client), "write" (the client took no
+	// answer), "timeout" or "unreachable".
+	Forwarded func(method, failure string)
+
+	// Piped is called when a WebSocket here became the transport of another
+	// node's session, and Moved when such a session became one of this node.
+	Piped func()
+	Moved func()
+
 	Polling   polling.Hooks   // passed on
 	WebSocket websocket.Hooks // passed on
 }

@@ -61,6 +61,20 @@ type Options struct {
 	// 20 characters.
 	NewID func(r *http.Request) (string, error)
 
+	// Peers, unless nil, joins the Server to those of other nodes: requests of
+	// a client may come to any of them, and the IDs of sessions begin with the
+	// node's name. Default: clients need a balancer that sends all of a client's
+	// requests to one node.
+	Peers Peers
+
+	// UpgradeHold is how long a new session by polling, of a client that is told
+	// that it may upgrade, is kept from the application where Peers.Any: what it
+	// sends waits. If its WebSocket comes to another node meanwhile, the session
+	// moves there as a whole, as if it had begun there, and costs nothing more.
+	// Default: 0, by which the session stays, and the WebSocket is a pipe to it.
+	// 500ms is plenty for clients that upgrade at once, as most do.
+	UpgradeHold time.Duration
+
 	CORS   *CORS   // Default: no CORS headers.
 	Cookie *Cookie // Default: none.
 

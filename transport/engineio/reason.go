@@ -20,6 +20,10 @@ const (
 	ReasonTransportClose Reason = "transport close" // the client ended the connection, orderly or not
 	ReasonParseError     Reason = "parse error"     // a packet could not be decoded, here or by the Receiver
 	ReasonForcedClose    Reason = "forced close"    // Close was called
+
+	// ReasonMoved is ours, and only for Hooks and Observers: the session goes on
+	// at another node (see Options.UpgradeHold).
+	ReasonMoved Reason = "moved"
 )
 
 var (

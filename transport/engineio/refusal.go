@@ -73,6 +73,19 @@ var (
 	shuttingDown = refusal{Code: 4, Message: "Server shutting down", status: http.StatusServiceUnavailable}
 )
 
+// refusalOf is a refusal by its code, as another node says it; name divides code
+// 3.
+func refusalOf(code int, name string) refusal {
+	for _, e := range []refusal{unknownTransport, badMethod, badRequest, forbidden, badVersion} {
+		if e.Code == code && name != "" {
+			return e.because(name)
+		} else if e.Code == code {
+			return e
+		}
+	}
+	return unknownSession
+}
+
 // refuse answers with JSON, or an upgrade request with the bare message and
 // the end of the connection, as Node's server does.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e refusal) {

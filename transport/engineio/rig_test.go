@@ -16,6 +16,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/carillonhq/carillon/broker/memory"
 	"github.com/carillonhq/carillon/transport"
 	"github.com/carillonhq/carillon/transport/engineio"
 )
@@ -59,6 +60,13 @@ func (p *peer) Message(binary bool, data []byte) error {
 
 func (p *peer) Closed(reason engineio.Reason, err error) { p.closed <- end{reason, err} }
 
+// across, unless 0, is how many nodes each rig has, with a balancer before them
+// that sends each request to the next one. Tests do not run in parallel.
+var across = 0
+
+// acrossHold is the UpgradeHold of those nodes.
+var acrossHold time.Duration
+
 // newRig serves over TCP, or over pipes where time is a bubble's.
 func newRig(t *testing.T, opts engineio.Options, pipes bool) *rig {
 	t.Helper()
@@ -67,6 +75,10 @@ func newRig(t *testing.T, opts engineio.Options, pipes bool) *rig {
 
 func newRigWith(t *testing.T, opts engineio.Options, pipes bool, hear func(*peer, bool, []byte) error) *rig {
 	t.Helper()
+	if across > 0 {
+		opts.UpgradeHold = acrossHold
+		return newClusterWith(t, across, opts, pipes, memory.NewHub().Driver, hear).rig
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -89,9 +101,15 @@ func newServer(t *testing.T, accept func(*engineio.Session) engineio.Receiver) *
 
 func serve(t *testing.T, s *engineio.Server, pipes bool) *rig {
 	t.Helper()
+	return serveWith(t, s, s, pipes)
+}
+
+// serveWith is serve of a Server that h stands before.
+func serveWith(t *testing.T, s *engineio.Server, h http.Handler, pipes bool) *rig {
+	t.Helper()
 	r := &rig{Server: s, t: t}
 	mux := http.NewServeMux()
-	mux.Handle("/engine.io/", r.Server)
+	mux.Handle("/engine.io/", h)
 	srv := &http.Server{Handler: mux, ErrorLog: log.New(io.Discard, "", 0)}
 	var ln net.Listener
 	if pipes {

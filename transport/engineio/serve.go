@@ -35,6 +35,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	sess := s.lookup(id)
 	if sess == nil {
+		if s.peering.forward(w, r, name, id, query) {
+			return
+		}
 		s.refuse(w, r, unknownSession.with("sid", id))
 		return
 	}
@@ -74,18 +77,23 @@ func (s *Server) first(w http.ResponseWriter, r *http.Request, name string, quer
 			return
 		}
 	}
-	release := func() {}
-	if s.opts.Admit != nil {
-		f, err := s.opts.Admit(r)
-		if err != nil {
-			s.refuse(w, r, forbid(err))
-			return
-		}
-		if f != nil {
-			release = f
-		}
+	release, err := s.admit(r)
+	if err != nil {
+		s.refuse(w, r, forbid(err))
+		return
 	}
 	s.handshake(w, r, query, release)
+}
+
+// admit has a connection counted, until release is called.
+func (s *Server) admit(r *http.Request) (release func(), err error) {
+	if s.opts.Admit != nil {
+		release, err = s.opts.Admit(r)
+	}
+	if release == nil {
+		release = func() {}
+	}
+	return release, err
 }
 
 // isUpgrade reports whether r asks for a WebSocket (RFC 6455, section 4.1).
@@ -111,12 +119,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, sess *Session, na
 		if ok && conn.Serve(w, r) == nil {
 			return
 		}
-		if sess.Transport() == Polling {
-			s.refuse(w, r, unknownSession.with("sid", sess.id)) // it is ending
-			return
-		}
 	}
-	s.refuse(w, r, badRequest.because("TRANSPORT_MISMATCH", "transport", name, "previousTransport", sess.Transport()))
+	s.refuse(w, r, sess.unserved(name))
 }
 
 func (s *Session) polling() (*polling.Conn, bool) {
@@ -130,6 +134,9 @@ func (s *Session) polling() (*polling.Conn, bool) {
 // WebSocket is opened. It sees to the call of release.
 func (s *Server) handshake(w http.ResponseWriter, r *http.Request, query url.Values, release func()) {
 	id, err := s.opts.NewID(r)
+	if s.peering != nil && id != "" {
+		id = s.peering.self + "-" + id
+	}
 	if err != nil || id == "" {
 		release()
 		s.log.Warn("session ID not generated", "err", err)
@@ -193,7 +200,7 @@ func (s *Server) begin(sess *Session, name string, conn interface {
 		sess.mu.Unlock()
 		conn.Start(l)
 	}()
-	recv = s.accept(sess)
+	recv = s.receiver(sess, name)
 }
 
 // cancel undoes register for a session that never began.

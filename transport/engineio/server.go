@@ -26,6 +26,7 @@ type Server struct {
 	polling   *polling.Acceptor
 	websocket *websocket.Acceptor
 	observers observers
+	peering   *peering     // nil: by itself
 	pollers   atomic.Int64 // sessions over polling
 
 	// wg counts the sessions, until their Receiver's Closed has returned,
@@ -37,14 +38,15 @@ type Server struct {
 	stopped  bool // no new sessions
 }
 
-// New returns a Server. It starts nothing until the first request.
+// New returns a Server. It starts nothing until the first request, but listens to
+// Options.Peers until its Close.
 //
 // accept is called for each new session, when the open packet is queued and
 // before anything is read from the client; the session may be used at once.
 // If accept returns nil the session is aborted.
 func New(opts Options, accept func(*Session) Receiver) *Server {
 	opts = opts.withDefaults()
-	return &Server{
+	s := &Server{
 		opts:   opts,
 		accept: accept,
 		cors:   opts.CORS.build(),
@@ -68,6 +70,10 @@ func New(opts Options, accept func(*Session) Receiver) *Server {
 		}),
 		sessions: make(map[string]*Session),
 	}
+	if opts.Peers != nil {
+		s.peering = newPeering(s, opts.Peers)
+	}
+	return s
 }
 
 // Sessions is the number of sessions that have not ended.
@@ -78,7 +84,8 @@ func (s *Server) Sessions() int {
 }
 
 // Shutdown opens no more sessions, closes those that there are (see
-// Session.GoAway) and returns when all have ended. New clients are answered
+// Session.GoAway), and the WebSockets here of other nodes' sessions, and returns
+// when all have ended. New clients are answered
 // with status 503 and the Engine.IO error 4, "Server shutting down". When ctx
 // ends before, what is left is aborted, and ctx's error is returned. It must
 // not be called by a Receiver.
@@ -86,6 +93,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, sess := range s.stop() {
 		sess.GoAway()
 	}
+	for _, e := range s.peering.allEdges() {
+		e.move()
+	}
+	s.peering.leave()
 	done := make(chan struct{})
 	go func() { // ends with the last session, at the latest by Close
 		s.wg.Wait()
@@ -106,7 +117,9 @@ func (s *Server) Close() error {
 	for _, sess := range s.stop() {
 		sess.Abort(ReasonForcedClose)
 	}
+	s.peering.abort()
 	s.wg.Wait()
+	s.peering.close()
 	return errors.Join(s.websocket.Close(), s.polling.Close())
 }
 
@@ -137,6 +150,17 @@ func (s *Server) register(sess *Session) (refusal, bool) {
 	return refusal{}, true
 }
 
+// count has the end of the Server wait for one Done of wg more, unless it is
+// stopping.
+func (s *Server) count() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.wg.Add(1)
+	}
+	return !s.stopped
+}
+
 // forget undoes register, but for the count in wg.
 func (s *Server) forget(sess *Session) {
 	s.mu.Lock()
@@ -153,6 +177,19 @@ func (s *Server) lookup(id string) *Session {
 		return nil
 	}
 	return sess
+}
+
+// Edges is the number of WebSockets here of sessions of other nodes.
+func (s *Server) Edges() int { return len(s.peering.allEdges()) }
+
+// Pipes is the number of sessions here whose WebSocket is at another node.
+func (s *Server) Pipes() int {
+	if s.peering == nil {
+		return 0
+	}
+	s.peering.mu.Lock()
+	defer s.peering.mu.Unlock()
+	return len(s.peering.pipes)
 }
 
 // Buffered is the number of bytes that are queued for all clients and not yet

@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/carillonhq/carillon/transport"
-	"github.com/carillonhq/carillon/transport/websocket"
 )
 
 // The transitions of a session. Those without a lock of their own are called
@@ -54,7 +53,7 @@ func (s *Session) close(reason Reason) {
 
 // closeConn closes the transport in use, in the way that the session is closed.
 func (s *Session) closeConn(c transport.Conn) {
-	if w, ok := c.(*websocket.Conn); ok && s.away {
+	if w, ok := c.(interface{ GoAway() }); ok && s.away {
 		w.GoAway()
 		return
 	}

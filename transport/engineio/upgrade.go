@@ -60,6 +60,11 @@ func (s *Session) reserve(l *link) bool {
 	s.candidate = l
 	s.upgradeBy = time.Now().Add(s.srv.opts.UpgradeTimeout)
 	s.upgrading.set(s.srv.opts.UpgradeTimeout)
+	if _, elsewhere := l.conn.(*pipe); elsewhere {
+		s.held().within(max(holdUpgrade, s.srv.opts.UpgradeHold))
+	} else {
+		s.held().within(0) // it stays
+	}
 	return true
 }
 
@@ -69,21 +74,26 @@ func (s *Session) probe(l *link, binary bool, data []byte) error {
 	switch {
 	case !binary && string(data) == "2probe":
 		_ = l.conn.Send(probed) // fails only by the end of the candidate
-		s.mu.Lock()
-		ok := s.candidate == l
-		if ok {
-			s.link.conn.(*polling.Conn).Release()
-		}
-		s.mu.Unlock()
-		if f := s.srv.opts.Hooks.Upgrading; ok && f != nil {
-			f()
-		}
+		s.probed(l)
 	case !binary && len(data) > 0 && data[0] == '5':
 		s.complete(l)
 	default:
 		s.dropped(l, "packet")
 	}
 	return nil
+}
+
+// probed follows that a candidate has answered the probe.
+func (s *Session) probed(l *link) {
+	s.mu.Lock()
+	ok := s.candidate == l
+	if ok {
+		s.link.conn.(*polling.Conn).Release()
+	}
+	s.mu.Unlock()
+	if f := s.srv.opts.Hooks.Upgrading; ok && f != nil {
+		f()
+	}
 }
 
 // complete puts l in the place of the polling transport: what was queued
@@ -114,6 +124,10 @@ func (s *Session) complete(l *link) {
 	}
 	s.mu.Unlock()
 	<-old.done // a correct client has no POST under way: there is nothing to wait for
+	if h, ok := s.recv.(*hold); ok {
+		h.release()
+		<-h.opened
+	}
 	s.srv.upgraded(s.recv)
 }
 
@@ -135,6 +149,7 @@ func (s *Session) drop(why string) {
 	}
 	s.candidate, l.failed = nil, why
 	s.upgrading.stop()
+	s.held().within(0)
 	if p, ok := s.link.conn.(*polling.Conn); ok {
 		p.Resume()
 	}

@@ -13,27 +13,37 @@ const (
 	noopPacket  = "6"
 )
 
-// payload returns what a poll is answered with: the frames of several runs,
-// or else a packet of our own; and its content type. The caller must not
-// change it.
-func (c *Conn) payload(runs []*transport.Frames, packet string) (body []byte, kind string) {
-	kind = "text/plain; charset=UTF-8"
+// An Answer is what a poll is answered with.
+type Answer struct {
+	Body     []byte // must not be changed
+	Binary   bool   // it is application/octet-stream, as in protocol 3; else text
+	Compress bool   // it may be
+
+	sends int
+}
+
+// payload returns the answer of the frames of several runs, or else of a packet
+// of our own.
+func (c *Conn) payload(runs []*transport.Frames, packet string) Answer {
+	a := Answer{sends: len(runs)}
+	// As in Node, one packet that may be compressed takes the others along.
+	a.Compress = slices.ContainsFunc(runs, (*transport.Frames).Compressible)
 	if len(runs) == 0 {
 		runs = []*transport.Frames{transport.Text(packet)}
 	}
 	switch {
 	case c.dialect.Version() == 4:
-		body = join(runs)
+		a.Body = join(runs)
 	case c.dialect.Binary() && slices.ContainsFunc(runs, (*transport.Frames).HasBinary):
-		body, kind = join3(runs, true), "application/octet-stream"
+		a.Body, a.Binary = join3(runs, true), true
 	default:
-		body = join3(runs, false)
+		a.Body = join3(runs, false)
 	}
 	if c.callback != "" {
-		js, _ := json.Marshal(string(body)) // a string always encodes; what JSON may hold and a script may not is escaped
-		body = slices.Concat([]byte(c.callback+"("), js, []byte(");"))
+		js, _ := json.Marshal(string(a.Body)) // a string always encodes; what JSON may hold and a script may not is escaped
+		a.Body = slices.Concat([]byte(c.callback+"("), js, []byte(");"))
 	}
-	return body, kind
+	return a
 }
 
 // join returns the payload of several runs of frames

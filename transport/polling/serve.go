@@ -1,13 +1,10 @@
 package polling
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/carillonhq/carillon/transport"
@@ -19,11 +16,7 @@ import (
 // what to say. It may be called concurrently; what overlaps and must not
 // (two GETs that wait, two POSTs) ends the Conn.
 func (c *Conn) Serve(w http.ResponseWriter, r *http.Request) error {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	if ua := r.UserAgent(); strings.Contains(ua, ";MSIE") || strings.Contains(ua, "Trident/") {
-		h.Set("X-XSS-Protection", "0")
-	}
+	Header(w, r)
 	switch r.Method {
 	case http.MethodGet:
 		return c.get(w, r)
@@ -35,23 +28,49 @@ func (c *Conn) Serve(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (c *Conn) get(w http.ResponseWriter, r *http.Request) error {
+	a, err := c.Poll(r.Context(), nil)
+	switch {
+	case errors.Is(err, transport.ErrProtocol):
+		w.WriteHeader(http.StatusBadRequest)
+		return nil
+	case errors.Is(err, ErrAbandoned):
+		return nil
+	case err != nil:
+		return err
+	}
+	if err := c.a.Write(w, r, a); err != nil {
+		c.mu.Lock()
+		c.end(err, closePacket)
+		c.mu.Unlock()
+		return nil
+	}
+	c.Polled(a)
+	return nil
+}
+
+// Poll is what a GET does, for one that came in elsewhere: it waits until
+// there is something to tell the client, or for the end of ctx, by which the
+// client gave up. It fails with transport.ErrClosed if the Conn has ended or
+// was not started, with transport.ErrProtocol if another GET waits and with
+// ErrAbandoned; the last two end the Conn. Something in nudge has it answered
+// at once, with a noop if need be.
+func (c *Conn) Poll(ctx context.Context, nudge <-chan struct{}) (Answer, error) {
 	c.mu.Lock()
 	switch {
 	case c.phase >= told || c.recv == nil:
 		c.mu.Unlock()
-		return transport.ErrClosed
+		return Answer{}, transport.ErrClosed
 	case c.waiting:
-		c.end(fmt.Errorf("%w: overlapping GETs", transport.ErrProtocol), closePacket)
+		err := fmt.Errorf("%w: overlapping GETs", transport.ErrProtocol)
+		c.end(err, closePacket)
 		c.mu.Unlock()
-		w.WriteHeader(http.StatusBadRequest)
-		return nil
+		return Answer{}, err
 	}
 	c.waiting = true
 	var release <-chan time.Time
 	if c.releasing {
 		release = time.After(noopDelay)
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a server's ReadTimeout is not for polls
 	for {
 		frames, packet, ok := c.next()
 		if ok {
@@ -59,7 +78,10 @@ func (c *Conn) get(w http.ResponseWriter, r *http.Request) error {
 			// answer before this goroutine runs again.
 			c.waiting, c.noop = false, false
 			c.mu.Unlock()
-			return c.answer(w, r, frames, packet)
+			if len(frames) == 0 && packet == "" {
+				return Answer{}, transport.ErrClosed
+			}
+			return c.payload(frames, packet), nil
 		}
 		c.mu.Unlock()
 		select {
@@ -68,14 +90,32 @@ func (c *Conn) get(w http.ResponseWriter, r *http.Request) error {
 		case <-release:
 			c.mu.Lock()
 			c.noop = c.releasing
-		case <-r.Context().Done():
+		case <-nudge:
+			c.mu.Lock()
+			c.noop = true
+		case <-ctx.Done():
 			c.mu.Lock()
 			c.waiting = false
 			c.end(ErrAbandoned, "")
 			c.mu.Unlock()
-			return nil
+			return Answer{}, ErrAbandoned
 		}
 	}
+}
+
+// Polled says that the client was sent an answer of Poll.
+func (c *Conn) Polled(a Answer) {
+	if f := c.a.opts.Hooks.Polled; f != nil {
+		f(a.sends, len(a.Body))
+	}
+}
+
+// Abandon ends the Conn: a request that came in elsewhere was given up by the
+// client.
+func (c *Conn) Abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end(ErrAbandoned, closePacket)
 }
 
 // next decides what the waiting GET is told: frames, or a single packet; ok
@@ -98,48 +138,52 @@ func (c *Conn) next() (frames []*transport.Frames, packet string, ok bool) {
 	return nil, "", false
 }
 
-// answer writes a poll's answer. What cannot be written ends the Conn.
-func (c *Conn) answer(w http.ResponseWriter, r *http.Request, frames []*transport.Frames, packet string) error {
-	if len(frames) == 0 && packet == "" {
-		return transport.ErrClosed
-	}
-	body, kind := c.payload(frames, packet)
-	h := w.Header()
-	h.Set("Content-Type", kind)
-	n := len(body)
-	// As in Node, one packet that may be compressed takes the others along.
-	if m := c.a.opts.MinCompress; m > 0 && n >= m && slices.ContainsFunc(frames, (*transport.Frames).Compressible) {
-		if enc := negotiate(r.Header.Values("Accept-Encoding")); enc != "" {
-			h.Set("Content-Encoding", enc)
-			body = c.a.zip.compress(enc, body)
+func (c *Conn) post(w http.ResponseWriter, r *http.Request) error {
+	records := Records(r)
+	if err := c.begin(http.NewResponseController(w), records); err != nil {
+		if errors.Is(err, transport.ErrProtocol) {
+			w.WriteHeader(http.StatusBadRequest)
+			return nil
 		}
+		return err
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	rc := http.NewResponseController(w)
-	_ = rc.SetWriteDeadline(time.Now().Add(c.a.opts.WriteTimeout)) // else the server's own bounds it
-	_, err := w.Write(body)
-	if err == nil {
-		err = rc.Flush()
-	}
-	if err != nil && !errors.Is(err, http.ErrNotSupported) {
-		c.mu.Lock()
-		c.end(fmt.Errorf("answer poll: %w", err), closePacket)
-		c.mu.Unlock()
-		return nil
-	}
-	if f := c.a.opts.Hooks.Polled; f != nil {
-		f(len(frames), n)
-	}
+	status := c.receive(w, r, records)
+
+	// Free before the answer is written: with it the client may POST again.
+	c.mu.Lock()
+	c.posting = false
+	c.mu.Unlock()
+	Done(w, status)
 	return nil
 }
 
-func (c *Conn) post(w http.ResponseWriter, r *http.Request) error {
-	records := r.Header.Get("Content-Type") == "application/octet-stream" // binary, as in protocol 3
+// Post is what a POST does, for one that came in elsewhere and was read there:
+// it hands what body holds to the Receiver, and returns the status to answer.
+// records says that it came as application/octet-stream. It fails with
+// transport.ErrClosed if the Conn has ended or was not started.
+func (c *Conn) Post(body []byte, records bool) (status int, err error) {
+	if err := c.begin(nil, records); err != nil {
+		if errors.Is(err, transport.ErrProtocol) {
+			return http.StatusBadRequest, nil
+		}
+		return 0, err
+	}
+	defer func() {
+		c.mu.Lock()
+		c.posting = false
+		c.mu.Unlock()
+	}()
+	return c.take(body, records), nil
+}
+
+// begin makes room for a POST, whose body, unless it is there already, is read
+// by way of rc. What must not be ends the Conn.
+func (c *Conn) begin(rc *http.ResponseController, records bool) error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	var err error
 	switch {
 	case c.phase == ended || c.recv == nil:
-		c.mu.Unlock()
 		return transport.ErrClosed
 	case c.posting:
 		err = fmt.Errorf("%w: overlapping POSTs", transport.ErrProtocol)
@@ -148,44 +192,32 @@ func (c *Conn) post(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		c.end(err, closePacket)
-		c.mu.Unlock()
-		w.WriteHeader(http.StatusBadRequest)
-		return nil
+		return err
 	}
-	c.posting = true
-	c.body = http.NewResponseController(w)
-	c.mu.Unlock()
-
-	status := c.take(w, r, records)
-
-	// Free before the answer is written: with it the client may POST again.
-	c.mu.Lock()
-	c.posting = false
-	c.mu.Unlock()
-	if status != http.StatusOK {
-		w.WriteHeader(status)
-		return nil
-	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html") // text/plain made old browsers offer a download
-	h.Set("Content-Length", "2")
-	_, _ = w.Write([]byte("ok")) // a client that does not hear it will hang up, or time out
+	c.posting, c.body = true, rc
 	return nil
 }
 
-// take reads a POST's body, calls the Receiver with each frame of it, and
-// returns the status to answer.
-func (c *Conn) take(w http.ResponseWriter, r *http.Request, records bool) int {
-	body, err := c.read(w, r)
+// receive reads a POST's body and takes it.
+func (c *Conn) receive(w http.ResponseWriter, r *http.Request, records bool) int {
+	body, err := c.a.Read(w, r)
 	c.mu.Lock()
 	c.body = nil
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+	if errors.Is(err, transport.ErrTooLarge) {
 		c.mu.Unlock()
 		return http.StatusRequestEntityTooLarge // the session lives on
 	}
 	if err != nil {
 		c.end(fmt.Errorf("%w: %w", ErrAbandoned, err), closePacket)
 	}
+	c.mu.Unlock()
+	return c.take(body, records)
+}
+
+// take calls the Receiver with each frame of a POST's body, and returns the
+// status to answer.
+func (c *Conn) take(body []byte, records bool) int {
+	c.mu.Lock()
 	if c.phase == ended {
 		c.mu.Unlock()
 		return http.StatusBadRequest
@@ -195,7 +227,7 @@ func (c *Conn) take(w http.ResponseWriter, r *http.Request, records bool) int {
 
 	var n int
 	last := closePacket
-	err = errors.New("polling: receiver panicked") // unless what follows says otherwise
+	err := errors.New("polling: receiver panicked") // unless what follows says otherwise
 	defer func() {
 		c.mu.Lock()
 		c.taking = false
@@ -217,19 +249,6 @@ func (c *Conn) take(w http.ResponseWriter, r *http.Request, records bool) int {
 		return http.StatusBadRequest
 	}
 	return http.StatusOK
-}
-
-// read returns the body, at most Options.MaxPayload long. It grows its buffer
-// with what comes, not with what the header claims.
-func (c *Conn) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	limit := int64(c.a.opts.MaxPayload)
-	if r.ContentLength > limit {
-		return nil, &http.MaxBytesError{Limit: limit}
-	}
-	var b bytes.Buffer
-	b.Grow(int(min(max(r.ContentLength, 0), 32<<10)) + bytes.MinRead)
-	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
-	return b.Bytes(), err
 }
 
 // deliver calls the Receiver with each frame of body, as long as the Conn

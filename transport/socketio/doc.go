@@ -155,6 +155,11 @@
 // A [Tracer] makes a client's event and what follows from it, on all nodes, one
 // distributed trace, where handlers emit by [Emitter.Context].
 //
-// Long-polling clients need a balancer that sends all requests of one session
-// to the same node.
+// Requests of one client may come to any node where Options.Engine has Peers;
+// that takes one line, with package peers:
+//
+//	opts.Engine.Peers, opts.Engine.UpgradeHold = peers.Over(bus), 500*time.Millisecond
+//
+// Otherwise clients that use long-polling need a balancer that sends all requests
+// of one session to the same node.
 package socketio

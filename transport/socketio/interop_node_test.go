@@ -3,16 +3,25 @@ package socketio_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/carillonhq/carillon/adapter"
+	"github.com/carillonhq/carillon/broker"
+	"github.com/carillonhq/carillon/broker/memory"
+	"github.com/carillonhq/carillon/transport/peers"
 	"github.com/carillonhq/carillon/transport/socketio"
 )
 
@@ -89,6 +98,41 @@ func interopOurs(t testing.TB, opts socketio.Options, lanes int) (url string) {
 	web := httptest.NewServer(io)
 	t.Cleanup(func() {
 		io.Close()
+		web.Close()
+	})
+	return web.URL
+}
+
+// interopNodes serves the application on three nodes, the next of which gets
+// each request.
+func interopNodes(t *testing.T, opts socketio.Options) (url string) {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	hub := memory.NewHub()
+	var nodes []*socketio.Server
+	for i := range 3 {
+		bus, err := broker.Open(t.Context(), func(context.Context) (broker.Driver, error) { return hub.Driver(), nil },
+			broker.Options{Node: fmt.Sprint("n", i), Logger: quiet})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { bus.Close() })
+		opts.Logger, opts.Adapter = quiet, adapter.NewCluster(bus, adapter.Options{Logger: quiet}).Namespace
+		opts.Engine.Peers, opts.Engine.UpgradeHold = peers.Over(bus), 500*time.Millisecond
+		io := socketio.New(opts)
+		t.Cleanup(func() { io.Close() })
+		interopApp(t, io, 1)
+		nodes = append(nodes, io)
+		eventually(t, "the nodes know each other", func() bool { return len(bus.Members()) == i })
+	}
+	var turn atomic.Int64
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		nodes[int(turn.Add(1))%len(nodes)].ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		for _, io := range nodes {
+			io.Close()
+		}
 		web.Close()
 	})
 	return web.URL

@@ -80,6 +80,11 @@ func (c *client) Upgraded() {
 // long-polling.
 func (s *Server) PollingSessions() int { return s.engine.PollingSessions() }
 
+// Pipes returns the number of clients whose connection and whose sockets are at
+// two nodes: those that are connected to this node, and those whose sockets are
+// of this node. See engineio.Options.Peers.
+func (s *Server) Pipes() (connections, sockets int) { return s.engine.Edges(), s.engine.Pipes() }
+
 // Buffered returns the number of bytes that wait for clients of this node to
 // take them. It goes through all clients.
 func (s *Server) Buffered() int { return s.engine.Buffered() }

@@ -31,6 +31,9 @@ type Acceptor struct {
 	ready    runQueue
 	lists    sync.Pool // *[]item, empty: queues of Conns that have something to write
 	scratch  sync.Pool // *[]byte of coalesce bytes, for writers that are not workers
+	readers  sync.Pool // *bufio.Reader of readBuffer bytes, for those that do not rest
+	watch    watch
+	poller   poller
 
 	// wg counts the workers and, from Accept to the end of its reading
 	// goroutine, each Conn. Whoever starts a goroutine for a Conn in between
@@ -50,6 +53,8 @@ func New(opts Options) *Acceptor {
 	a.ready.init(a.opts.Linger)
 	a.lists.New = func() any { return new(make([]item, 0, 16)) }
 	a.scratch.New = func() any { return new(make([]byte, 0, coalesce)) }
+	a.readers.New = func() any { return bufio.NewReaderSize(nil, readBuffer) }
+	a.watch.wg, a.poller.wg = &a.wg, &a.wg
 	opts = a.opts
 	server := &gws.ServerOption{
 		ReadBufferSize:     readBuffer,
@@ -105,7 +110,9 @@ func (a *Acceptor) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 	if a.deflater != nil && offersDeflate(r.Header["Sec-Websocket-Extensions"]) {
 		c.deflater = a.deflater
 	}
-	c.sock, err = a.upgrader.UpgradeFromConn((*gwsConn)(c), bufio.NewReaderSize((*gwsConn)(c), readBuffer), plain(r, c.deflater != nil))
+	c.reader = new(bufio.Reader)
+	c.takeBuffer()
+	c.sock, err = a.upgrader.UpgradeFromConn((*gwsConn)(c), c.reader, plain(r, c.deflater != nil))
 	if err != nil {
 		inner.Close()
 		return nil, fmt.Errorf("websocket: handshake: %w", err)
@@ -158,6 +165,7 @@ func (a *Acceptor) release(c *Conn) {
 	a.mu.Lock()
 	delete(a.conns, c)
 	a.mu.Unlock()
+	a.poller.forget(c)
 	a.wg.Done()
 }
 
@@ -176,6 +184,8 @@ func (a *Acceptor) Close() error {
 		c.Abort()
 	}
 	a.ready.close()
+	a.watch.close()
+	a.poller.close()
 	a.wg.Wait()
 	return nil
 }

@@ -1,9 +1,11 @@
 package websocket
 
 import (
+	"bufio"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,16 +29,24 @@ type Conn struct {
 	raw   syscall.RawConn // of inner; nil if bytes have to go through inner.Write
 	sock  *gws.Conn       // nil during the handshake
 
+	watched bool        // guarded by Acceptor.watch
+	place   int32       // guarded by Acceptor.poller, on Linux
+	heard   atomic.Bool // the client said something since it was last looked at
+
 	deflater *transport.Deflater // nil unless the client agreed to permessage-deflate
 	dialect  transport.Dialect   // set before the first frame
 
 	// The reading goroutine's own.
 	recv       transport.Receiver
-	early      []byte // read by net/http, before what inner has
-	readErr    error  // inner's
-	closeErr   error  // what gws calls the reason of the end
-	receiving  bool   // in a call of recv
-	turnedDown bool   // recv wants no more frames
+	reader     *bufio.Reader // gws's
+	early      []byte        // read by net/http or in rest, before what inner has
+	earlyErr   error         // behind it
+	first      [16]byte      // room for early: a heartbeat takes 7
+	between    bool          // gws has no part of a frame
+	readErr    error         // inner's
+	closeErr   error         // what gws calls the reason of the end
+	receiving  bool          // in a call of recv
+	turnedDown bool          // recv wants no more frames
 
 	mu      sync.Mutex // guards what follows
 	started bool
@@ -44,6 +54,8 @@ type Conn struct {
 	decided bool  // why holds
 	why     error // what Closed is told
 	lostErr error // of the write that failed
+	nudged  bool  // a deadline is for the reading goroutine to look whether it can rest
+	rests   bool  // there is no reading goroutine
 
 	state   state
 	pending *[]item       // nil when empty
@@ -86,7 +98,8 @@ func (c *Conn) Start(r transport.Receiver) {
 		go c.tell(nil)
 		return
 	}
-	go c.serve() // under the count of register; ends with the connection
+	c.a.watch.add(c)
+	go c.serve() // under the count of register; ends with the connection or its next rest
 }
 
 // Speak makes the Conn use a dialect other than transport.V4. It is called

@@ -50,7 +50,11 @@ func open(t *testing.T, listen func(http.Handler) *httptest.Server, opts websock
 
 func openAs(t *testing.T, d transport.Dialect, listen func(http.Handler) *httptest.Server, opts websocket.Options, r transport.Receiver) (transport.Conn, transporttest.Client) {
 	t.Helper()
-	a := websocket.New(opts)
+	return openOn(t, websocket.New(opts), d, listen, r)
+}
+
+func openOn(t *testing.T, a *websocket.Acceptor, d transport.Dialect, listen func(http.Handler) *httptest.Server, r transport.Receiver) (transport.Conn, transporttest.Client) {
+	t.Helper()
 	conns := make(chan *websocket.Conn, 1)
 	srv := listen(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		c, err := a.Accept(w, req)

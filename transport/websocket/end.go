@@ -64,6 +64,7 @@ func (c *Conn) closeLocked() {
 	c.closeBy = time.Now().Add(c.a.opts.CloseTimeout)
 	_ = c.inner.SetDeadline(c.closeBy)
 	c.flushedLocked()
+	c.rouseLocked()
 }
 
 // flushedLocked wakes the reading goroutine if there is nothing left to wait
@@ -95,6 +96,7 @@ func (c *Conn) lost(err error) {
 	c.phase, c.lostErr = broken, err
 	c.dropLocked()
 	_ = c.inner.SetReadDeadline(time.Now().Add(c.a.opts.CloseTimeout))
+	c.rouseLocked()
 }
 
 // kill closes the socket and drops what is queued.
@@ -106,6 +108,7 @@ func (c *Conn) kill() {
 	}
 	c.phase = dead
 	c.dropLocked()
+	c.rouseLocked()
 	unused := !c.started
 	c.mu.Unlock()
 

@@ -29,13 +29,35 @@ func (g *gwsConn) Read(p []byte) (int, error) {
 		if c.early = c.early[n:]; len(c.early) == 0 {
 			c.early = nil
 		}
+		c.said()
 		return n, nil
 	}
-	n, err := c.inner.Read(p)
+	n, err := 0, c.earlyErr
+	for again := err == nil; again; {
+		n, err = c.inner.Read(p)
+		again = false
+		if n == 0 && err != nil {
+			var rest bool
+			if again, rest = c.mayRest(err); rest {
+				panic(resting{})
+			}
+		}
+	}
+	if n > 0 {
+		c.said()
+	}
 	if err != nil {
 		c.readErr = err
 	}
 	return n, err
+}
+
+// said takes note that the client has said something.
+func (c *Conn) said() {
+	c.between = false
+	if !c.heard.Load() {
+		c.heard.Store(true)
+	}
 }
 
 // Write queues a copy of p, one whole frame. While the Conn is closing, with

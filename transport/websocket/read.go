@@ -14,9 +14,13 @@ import (
 
 // serve is the reading goroutine.
 func (c *Conn) serve() {
+	rests, err := c.read()
+	if rests {
+		c.rest()
+		return
+	}
 	defer c.a.release(c)
 	defer c.kill()
-	err := c.read()
 	c.mu.Lock()
 	flushed := c.flushed
 	cut := c.phase == open || c.phase >= broken
@@ -42,12 +46,15 @@ func (c *Conn) serve() {
 }
 
 // read reads until there is nothing more to read and returns why, in the
-// words of transport.Receiver. No panic passes it: gws is known to fall over
-// frames whose length has the top bit set.
-func (c *Conn) read() (err error) {
+// words of transport.Receiver, or until the Conn is to rest. No panic passes it:
+// gws is known to fall over frames whose length has the top bit set.
+func (c *Conn) read() (rests bool, err error) {
 	defer func() {
 		p := recover()
 		if p == nil {
+			return
+		}
+		if _, rests = p.(resting); rests {
 			return
 		}
 		c.a.opts.Hooks.Panicked()
@@ -62,7 +69,7 @@ func (c *Conn) read() (err error) {
 		c.shut(statusProtocol, err)
 	}()
 	c.sock.ReadLoop()
-	return c.reason()
+	return false, c.reason()
 }
 
 // reason translates what gws says about the end of reading.
@@ -125,16 +132,25 @@ func (c *Conn) tell(err error) {
 // events is what gws calls on the reading goroutine.
 type events struct{}
 
-func (events) OnOpen(*gws.Conn)         {}
-func (events) OnPong(*gws.Conn, []byte) {}
+// OnOpen is called whenever reading begins, and not in the midst of a frame.
+func (events) OnOpen(s *gws.Conn) { connOf(s).framed() }
+
+func (events) OnPong(s *gws.Conn, _ []byte) { connOf(s).framed() }
 
 func (events) OnClose(s *gws.Conn, err error) { connOf(s).closeErr = err }
 
 // OnPing answers with the ping's payload (RFC 6455, section 5.5.3).
-func (events) OnPing(s *gws.Conn, payload []byte) { _ = s.WritePong(payload) }
+func (events) OnPing(s *gws.Conn, payload []byte) {
+	_ = s.WritePong(payload)
+	connOf(s).framed()
+}
+
+// framed takes note of the end of a frame.
+func (c *Conn) framed() { c.between = c.reader.Buffered() == 0 }
 
 func (events) OnMessage(s *gws.Conn, m *gws.Message) {
 	c := connOf(s)
+	defer c.framed()
 	if c.turnedDown || c.isDead() {
 		m.Close()
 		return

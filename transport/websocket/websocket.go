@@ -4,10 +4,11 @@
 // Reading is left to gws; writing is done here. Every Conn has one bounded
 // queue for all that goes out, the answers to pings and close frames
 // included, and a few workers serve the queues of all Conns: what has
-// gathered in a queue leaves in one write. A Conn that is idle costs one
-// reading goroutine and no buffer but that goroutine's; one whose client is
-// slow gets a goroutine of its own for as long as that lasts, so that it
-// holds up nobody else.
+// gathered in a queue leaves in one write. A Conn whose client is slow gets a
+// goroutine of its own for as long as that lasts, so that it holds up nobody
+// else. One that is idle costs no buffer and, on Linux and unless it is encrypted
+// here, no goroutine: after a second or two of silence its reading goroutine
+// ends, until there is something to read.
 package websocket
 
 import (

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 
@@ -16,6 +17,9 @@ func (m *Metrics) Engine() engineio.Hooks {
 	closed := m.counters("connections_closed_total", "Ends of connections, by the transport in use then and the reason.", "transport", "reason")
 	upgrades := m.counter("upgrades_total", "Connections that went from polling to WebSocket.")
 	notUpgraded := m.counters("upgrade_failures_total", "Attempts at that which came to nothing.", "reason")
+	forwarded := m.counters("forwarded_requests_total", "Polling requests that this node had another one answer, by what came of it.", "method", "outcome")
+	piped := m.counter("pipes_opened_total", "WebSockets at this node that became the transport of another node's session.")
+	moved := m.counter("sessions_moved_total", "Sessions that came from another node, to where their WebSocket is.")
 	heartbeats := m.counter("heartbeats_total", "Heartbeats of clients.")
 	refused := m.counters("requests_refused_total", "Requests of clients that were refused, by Engine.IO's error code.", "code")
 	slow := m.counters("slow_clients_total", "Clients that were disconnected because they did not take what was sent.", "transport")
@@ -40,8 +44,13 @@ func (m *Metrics) Engine() engineio.Hooks {
 		},
 		Upgraded:      upgrades.Inc,
 		UpgradeFailed: func(why string) { notUpgraded.WithLabelValues(why).Inc() },
-		Heartbeat:     heartbeats.Inc,
-		Refused:       func(code int) { refused.WithLabelValues(engineError(code)).Inc() },
+		Forwarded: func(method, failure string) {
+			forwarded.WithLabelValues(method, cmp.Or(failure, "ok")).Inc()
+		},
+		Piped:     piped.Inc,
+		Moved:     moved.Inc,
+		Heartbeat: heartbeats.Inc,
+		Refused:   func(code int) { refused.WithLabelValues(engineError(code)).Inc() },
 		Polling: polling.Hooks{
 			Polled: func(_, bytes int) {
 				polls.Inc()
@@ -95,7 +104,7 @@ func (m *Metrics) Sockets() socketio.Hooks {
 	panics := m.counter("panics_total", "Panics that were recovered in handlers.")
 	codes := newBounded()
 
-	return socketio.Hooks{
+	h := socketio.Hooks{
 		Connected: func(string) {
 			sockets.Inc()
 			connected.Inc()
@@ -115,6 +124,8 @@ func (m *Metrics) Sockets() socketio.Hooks {
 		Violation:    func(error) { violations.Inc() },
 		Panicked:     func(any) { panics.Inc() },
 	}
+	m.recovery(&h)
+	return h
 }
 
 // bounded are the codes of errors, as a label: some come from elsewhere, so

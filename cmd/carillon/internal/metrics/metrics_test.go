@@ -117,10 +117,18 @@ func busy() *metrics.Metrics {
 	s.AckReceived("/")
 	s.Violation(nil)
 	s.Panicked(nil)
+	s.Parked("/")
+	s.Parked("/")
+	s.Lapsed("/", socketio.LapseExpired)
+	s.Recovered("/", 8)
+	s.NotRecovered("/", socketio.UnrecoveredTooMuch)
+	s.Evicted("/", 9)
 
 	m.Watch(metrics.Node{
 		Connections: func() (int, int) { return 4, 2 },
+		Pipes:       func() (int, int) { return 6, 7 },
 		Buffered:    func() int { return 17 },
+		Recovery:    func() socketio.RecoveryStats { return socketio.RecoveryStats{Parked: 1, Bytes: 18} },
 		Users:       func() (int, int) { return 3, 5 },
 		Members:     func() int { return 1 },
 		State:       func() broker.State { return broker.Degraded },
@@ -215,6 +223,16 @@ func TestValues(t *testing.T) {
 		`carillon_volatile_dropped_total{transport="websocket"} 1`,
 		`carillon_websocket_frames_total 3`,
 		`carillon_client_queue_bytes 17`,
+		`carillon_recovery_parked_total 2`,
+		`carillon_recovery_parked_sockets 1`,
+		`carillon_recovery_lapsed_total{reason="expired"} 1`,
+		`carillon_recovery_lapsed_total{reason="crowded"} 0`,
+		`carillon_recovery_recovered_total 1`,
+		`carillon_recovery_replayed_events_total 8`,
+		`carillon_recovery_failed_total{reason="too_much"} 1`,
+		`carillon_recovery_failed_total{reason="unknown"} 0`,
+		`carillon_recovery_evicted_events_total 9`,
+		`carillon_recovery_log_bytes 18`,
 		`carillon_api_request_duration_seconds_count{method="GET",route="/nodes",status="200"} 1`,
 		`carillon_webhook_events_dropped_total{reason="queue_full"} 3`,
 		`carillon_webhook_queue_events 5`,
@@ -297,6 +315,8 @@ func TestDashboard(t *testing.T) {
 	for _, n := range []string{
 		"carillon_connections", "carillon_broker_messages_total", "carillon_broker_lag_seconds",
 		"carillon_broker_connection_errors_total", "carillon_broker_reconnects_total",
+		"carillon_recovery_recovered_total", "carillon_recovery_failed_total", "carillon_recovery_parked_sockets",
+		"carillon_recovery_lapsed_total", "carillon_recovery_evicted_events_total", "carillon_recovery_log_bytes",
 	} {
 		if !shown[n] {
 			t.Errorf("%s is not shown, only %v", n, slices.Sorted(maps.Keys(shown)))

@@ -8,13 +8,16 @@ import (
 
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/webhook"
+	"github.com/carillonhq/carillon/transport/socketio"
 )
 
 // A Node is what is asked about the node at each scrape. Its functions must not
 // block.
 type Node struct {
 	Connections func() (websocket, polling int)
-	Buffered    func() int                  // bytes that wait for clients
+	Pipes       func() (connections, sessions int)
+	Buffered    func() int // bytes that wait for clients
+	Recovery    func() socketio.RecoveryStats
 	Users       func() (users, devices int) // that are online, on all nodes
 	Members     func() int                  // other nodes that are up
 	State       func() broker.State
@@ -32,7 +35,20 @@ func (m *Metrics) Watch(n Node) {
 		_, polling := n.Connections()
 		return float64(polling)
 	})
+	const pipes = "Clients at present whose connection is at one node and whose session at another, by what of them is here."
+	m.LabeledGauge("pipes", pipes, "end", "connection", func() float64 {
+		connections, _ := n.Pipes()
+		return float64(connections)
+	})
+	m.LabeledGauge("pipes", pipes, "end", "session", func() float64 {
+		_, sessions := n.Pipes()
+		return float64(sessions)
+	})
 	m.Gauge("client_queue_bytes", "Bytes that wait for clients of this node to take them.", func() float64 { return float64(n.Buffered()) })
+	m.Gauge("recovery_parked_sockets", "Sockets that are kept at present for their client to come back.",
+		func() float64 { return float64(n.Recovery().Parked) })
+	m.Gauge("recovery_log_bytes", "Memory that the events take, about, that are kept for clients who come back.",
+		func() float64 { return float64(n.Recovery().Bytes) })
 	m.Gauge("presence_users", "Users that are online, on all nodes, as this node sees it.", func() float64 {
 		users, _ := n.Users()
 		return float64(users)
