@@ -314,12 +314,13 @@ func (s *shelfNet) check(t *testing.T, n *shelfNode) {
 				t.Errorf("%s does not have a record of %s", o.Name, n.Name)
 				continue
 			}
-			all := string(r.body)
+			var all strings.Builder
+			all.Write(r.body)
 			for _, a := range r.added {
-				all += "," + string(a)
+				all.WriteString("," + string(a))
 			}
-			if want := strings.Join(said, ","); all != want {
-				t.Errorf("%s has %q of %s, want %q", o.Name, all, n.Name, want)
+			if want := strings.Join(said, ","); all.String() != want {
+				t.Errorf("%s has %q of %s, want %q", o.Name, all.String(), n.Name, want)
 			}
 		}
 	}

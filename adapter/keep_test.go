@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -119,11 +120,12 @@ func (k *keep) stats() (all adapter.KeepStats) {
 }
 
 func content(c adapter.Claim) string {
-	s := string(c.Body)
+	var s strings.Builder
+	s.WriteString(string(c.Body))
 	for _, a := range c.Added {
-		s += string(a)
+		s.WriteString(string(a))
 	}
-	return s
+	return s.String()
 }
 
 const dead = 7 * time.Second // after that a node without a word is
