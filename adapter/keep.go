@@ -51,7 +51,7 @@ type Keeper interface {
 // A Claim is what Keeper.Claim returns.
 type Claim struct {
 	Lives broker.NodeID // who has it; zero if this node has it now
-	Sure  bool          // Lives says so itself
+	Sure  bool          // Lives has answered, and so is not just not known to be dead
 	Had   broker.NodeID // who had it before
 	Term  uint64        // later than that in which it was put
 	Body  []byte
@@ -205,11 +205,12 @@ func (k *keeping) claim(ctx context.Context, key string) (Claim, error) {
 		case err != nil:
 			failed = err
 		case f.what == answerLives:
-			own, err := f, error(nil)
-			if f.node != m.ID {
-				own, err = k.ask(ctx, f.node, requestClaim, key, 0)
+			sure := f.node == m.ID
+			if !sure { // whatever it answers, it is not dead
+				_, err := k.ask(ctx, f.node, requestClaim, key, 0)
+				sure = err == nil
 			}
-			return Claim{Lives: f.node, Sure: err == nil && own.node == f.node}, nil
+			return Claim{Lives: f.node, Sure: sure}, nil
 		case f.what == answerGranted:
 			return Claim{Had: f.node, Term: f.term, Body: f.body, Added: f.added, at: m.ID}, nil
 		}
