@@ -89,7 +89,8 @@ func TestInherit(t *testing.T) {
 	if c.notRecovered[socketio.UnrecoveredDied] != 1 || c.recovered != 0 {
 		t.Errorf("counted %+v", c)
 	}
-	// It is a socket like any other, whatever node speaks to it.
+	// It is a socket like any other, whatever node speaks to it that knows of the death.
+	await(t, "the third node to know", func() bool { return len(e.buses[2].Members()) == 1 })
 	if err := e.nodes[2].Of("/").To(sid).Emit("x", 1); err != nil {
 		t.Fatal(err)
 	}
