@@ -19,6 +19,9 @@ const (
 	// hold up all else.
 	depositSpread = 5 * time.Second
 
+	// depositRenew is how much is added to a record before it is said anew.
+	depositRenew = 64
+
 	// depositNote is when a note is sent without waiting for more.
 	depositNote = 64 << 10
 )
@@ -121,6 +124,9 @@ func (d *deposits) append(key string, o *deposit, body []byte) {
 	if o.at != (broker.NodeID{}) { // else it will be said as a whole
 		o.number++
 		d.say(o.at, &item{kind: itemAdd, key: key, term: o.term, number: o.number, body: body})
+	}
+	if o.number == depositRenew { // what was added is as long as the whole, soon
+		d.look()
 	}
 }
 
@@ -238,7 +244,7 @@ func (d *deposits) missed(node broker.NodeID) {
 func (d *deposits) look() {
 	d.moving = d.moving[:0]
 	for key, o := range d.own {
-		if m, ok := Rendezvous(key, d.members); ok && m.ID != o.at {
+		if m, ok := Rendezvous(key, d.members); ok && (m.ID != o.at || o.number >= depositRenew) {
 			d.moving = append(d.moving, key)
 		}
 	}

@@ -315,7 +315,7 @@ func (s *shelfNet) check(t *testing.T, n *shelfNode) {
 				continue
 			}
 			var all strings.Builder
-			all.WriteString(string(r.body))
+			all.Write(r.body)
 			for _, a := range r.added {
 				all.WriteString("," + string(a))
 			}

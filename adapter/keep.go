@@ -41,11 +41,17 @@ type Keeper interface {
 
 	// Release undoes a Claim.
 	Release(key string, c Claim)
+
+	// Settle ends a record that was claimed, which this node has put nothing in
+	// the place of. That it was claimed is remembered for as long as it would
+	// have been kept.
+	Settle(key string, c Claim)
 }
 
 // A Claim is what Keeper.Claim returns.
 type Claim struct {
 	Lives broker.NodeID // who has it; zero if this node has it now
+	Sure  bool          // Lives has answered, and so is not just not known to be dead
 	Had   broker.NodeID // who had it before
 	Term  uint64        // later than that in which it was put
 	Body  []byte
@@ -199,7 +205,12 @@ func (k *keeping) claim(ctx context.Context, key string) (Claim, error) {
 		case err != nil:
 			failed = err
 		case f.what == answerLives:
-			return Claim{Lives: f.node}, nil
+			sure := f.node == m.ID
+			if !sure { // whatever it answers, it is not dead
+				_, err := k.ask(ctx, f.node, requestClaim, key, 0)
+				sure = err == nil
+			}
+			return Claim{Lives: f.node, Sure: sure}, nil
 		case f.what == answerGranted:
 			return Claim{Had: f.node, Term: f.term, Body: f.body, Added: f.added, at: m.ID}, nil
 		}
@@ -241,6 +252,17 @@ func (n *clustered) Release(key string, c Claim) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // its answer says nothing
 	k.ask(ctx, c.at, requestRelease, key, c.Term)
+}
+
+// Settle implements Keeper.
+func (n *clustered) Settle(key string, c Claim) {
+	k := &n.cluster.keeping
+	drop := item{kind: itemDrop, key: key, term: c.Term}
+	if c.at == k.bus.Self().ID {
+		k.directory.take(c.at, drop)
+	} else {
+		k.say(c.at, drop)
+	}
 }
 
 // KeepStats returns what the Cluster keeps.

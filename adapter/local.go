@@ -164,7 +164,7 @@ func (l *Local) join(m *member, rooms []Room, g *Log) {
 				r.away++
 			}
 			l.note(roomJoined, name, m.id)
-			g.changed(m.id, name, true)
+			g.changed(m.socket, name, true)
 		}
 	}
 }
@@ -211,7 +211,7 @@ func (l *Local) leave(m *member, r *room, g *Log) {
 		r.away--
 	}
 	l.note(roomLeft, r.name, m.id)
-	g.changed(m.id, r.name, false)
+	g.changed(m.socket, r.name, false)
 	if n == 0 {
 		delete(l.rooms, r.name)
 		if l.sockets[SocketID(r.name)] == nil {

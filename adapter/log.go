@@ -226,6 +226,15 @@ func (g *Log) record(t Target, p *Packet) *Packet {
 	return own
 }
 
+// A Roomer is a Socket of a namespace with a Log that is told of its rooms.
+type Roomer interface {
+	Socket
+
+	// RoomChanged follows each room that the socket has joined or left since it
+	// was added. It is called under locks of the Adapter, and must not call it.
+	RoomChanged(room Room, joined bool)
+}
+
 // sequence returns the Log, with its sequencer locked, if there is one.
 func (l *Local) sequence() *Log {
 	g := l.log.Load()
@@ -243,9 +252,13 @@ func (g *Log) proceed() {
 }
 
 // changed keeps the change of a socket's room. It needs seq.
-func (g *Log) changed(id SocketID, room Room, joined bool) {
+func (g *Log) changed(s Socket, room Room, joined bool) {
 	if g == nil {
 		return
+	}
+	id := s.ID()
+	if r, ok := s.(Roomer); ok {
+		r.RoomChanged(room, joined)
 	}
 	g.append(entry{id: id, target: Target{Rooms: []Room{room}}, joined: joined, size: entryCost + len(room)})
 }

@@ -44,7 +44,8 @@ func (s *service) identify(ctx context.Context, socket *socketio.Socket) error {
 	if err != nil {
 		return publicAuth(err)
 	}
-	if socket.Recovered() {
+	again := socket.Recovered() || socket.Restored()
+	if again {
 		if id, err = deviceOf(socket).again(id); err != nil {
 			return err
 		}
@@ -59,7 +60,7 @@ func (s *service) identify(ctx context.Context, socket *socketio.Socket) error {
 		identity: id, share: share, lease: newLease(s.gate, socket), noticed: new(atomic.Int64),
 	})
 	socket.Join(userRoom(id.User))
-	if socket.Recovered() {
+	if again {
 		s.evict(socket, id)
 	}
 	return nil

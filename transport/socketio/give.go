@@ -131,6 +131,7 @@ func (a *seat) give(to string, n news) (why Unrecovered) {
 	a.namespace.log.Sequence(func() { why = a.giveUp(to, n, data) })
 	switch why {
 	case "":
+		a.revoke()
 		a.left()
 	case UnrecoveredTrimmed, UnrecoveredTooMuch:
 		a.drop(LapseUnrecovered)

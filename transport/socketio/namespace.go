@@ -22,6 +22,7 @@ type Namespace struct {
 	adapter adapter.Adapter
 	log     *adapter.Log     // nil: clients are not recovered
 	moves   *moves           // nil: there are no nodes where they could be
+	wills   *wills           // nil: no other nodes keep any
 	parent  *ParentNamespace // of a dynamic namespace
 	ackID   atomic.Uint64    // of events that ask clients for an acknowledgement
 	born    sync.Once        // OnNamespace's functions are called

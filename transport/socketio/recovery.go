@@ -17,6 +17,13 @@ import (
 // that it missed, each once and in order. Clients need nothing for it but to be
 // of Socket.IO 4.6 or later, or to know as much; those of 2.x don't.
 //
+// Where a node dies, others know its sockets' ids, rooms and data, as they were
+// 50 ms before at the latest, but not what their clients had and missed: such a
+// client is not recovered, and has a new socket of that id, with those rooms and
+// that data (see Socket.Restored), once the node is known to be dead. So it is
+// for Window and a minute. DisconnectSockets, SocketsJoin and the like pass it
+// by between the death and its return.
+//
 // Events that are not asked to be acknowledged have one argument more then, the
 // last: a text by which the client tells where it stood.
 type Recovery struct {
@@ -67,6 +74,7 @@ const (
 	UnrecoveredTrimmed   Unrecovered = "trimmed"   // some of what it missed had to be given up: Recovery.MaxBytes, Recovery.MaxTotal
 	UnrecoveredTooMuch   Unrecovered = "too much"  // it missed more than Recovery.MaxReplay
 	UnrecoveredOvertaken Unrecovered = "overtaken" // it, or somebody with its identifier, has come once more
+	UnrecoveredDied      Unrecovered = "died"      // its node has: it has its id, rooms and data again, but may have missed events
 
 	UnrecoveredUnreachable Unrecovered = "unreachable" // the node that has what is kept did not answer in time
 )
@@ -82,6 +90,7 @@ const (
 	LapseUnrecovered  Lapse = "unrecovered"  // it came back, and could not be recovered
 	LapseShutdown     Lapse = "shutdown"     // Shutdown or Close
 	LapseMoved        Lapse = "moved"        // another node keeps it now, on which the client came back
+	LapseClaimed      Lapse = "claimed"      // this node was taken to be dead, and the client is on another since
 )
 
 // recovery is what a Server's namespaces share; nil where it is not enabled.
@@ -154,6 +163,9 @@ func (r *recovery) record(n *Namespace) {
 	})
 	if peers, ok := recorder.(adapter.Peers); ok {
 		n.moves = newMoves(n, peers)
+	}
+	if keeper, ok := n.adapter.(willKeeper); ok {
+		n.wills = newWills(n, keeper, r.opts.Window)
 	}
 }
 

@@ -55,6 +55,11 @@ func (c *client) seated(n *Namespace, h *Handshake, t ticket) *Socket {
 			s.ticket, s.from, s.term, s.recovered = t, from, term, true
 			return s
 		}
+		if why == UnrecoveredUnknown || why == UnrecoveredUnreachable {
+			if s := c.inherit(n, h, t); s != nil {
+				return s
+			}
+		}
 		n.unrecovered(why)
 	}
 	return newSocket(c, n, h, newSeat(n, t.offset))

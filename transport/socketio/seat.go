@@ -40,6 +40,9 @@ type seat struct {
 	taken   time.Time
 	granted *grant // nil unless another node may have it
 
+	kept  atomic.Bool   // by other nodes, see will
+	edits atomic.Uint64 // of data
+
 	// Guarded by parking.mu.
 	place *list.Element
 	until time.Time
@@ -150,6 +153,10 @@ func (a *seat) open(s *Socket) {
 	n.mu.Lock()
 	n.seats[a.pid] = a
 	n.mu.Unlock()
+	a.bequeath(s.rooms)
+	if s.restored && n.moves != nil {
+		n.moves.here(a)
+	}
 }
 
 // park keeps the seat for its client to come back. crowded, unless nil, has to
@@ -197,6 +204,7 @@ func (a *seat) vanish() {
 	n.mu.Unlock()
 	n.adapter.Remove(a.id)
 	n.moves.vanished(a)
+	a.revoke()
 }
 
 // vacate fences the socket that has the seat, if one does: its client is back

@@ -53,6 +53,7 @@ type Socket struct {
 	from      adapter.Position // with what came behind this,
 	term      uint64           // in this term
 	over      chan struct{}    // closed when all handlers have returned
+	restored  bool             // its seat is that of a node that died
 
 	mu    sync.Mutex     // guards all below, and the state's changes
 	rooms []adapter.Room // before it was let in: to join; after its end: that it was in
@@ -122,8 +123,12 @@ func (s *Socket) SetData(v any) {
 	mu.Lock()
 	*data = v
 	mu.Unlock()
-	if s.seat != nil && s.seat.is(seatMoved) {
+	switch {
+	case s.seat == nil:
+	case s.seat.is(seatMoved):
 		s.seat.sendData(v)
+	default:
+		s.seat.bequeathData(v)
 	}
 	if s.Connected() {
 		s.namespace.server.observers.tell(s, func(o *Observer) func(*Socket) { return o.DataSet })

@@ -239,6 +239,7 @@ func (n *Namespace) admitSeat(s *seatNews, x *adapter.Transfer) (why Unrecovered
 		crowded = n.server.recovery.parking.add(a, time.Duration(s.Away)*time.Millisecond)
 		a.mu.Unlock()
 		n.moves.here(a)
+		a.bequeath(n.adapter.Rooms(a.id))
 	})
 	switch {
 	case why == UnrecoveredTrimmed: // it is nowhere now

@@ -14,10 +14,11 @@ func (n *Namespace) seatOf(pid string) *seat {
 	return n.seats[pid]
 }
 
-// made returns the node on which a seat was made.
-func (w *whereabouts) made() string {
+// named reports whether a seat is where both its names say. Those of one whose
+// node died say different things.
+func (w *whereabouts) named() bool {
 	node, _, _ := strings.Cut(w.PID, "~")
-	return node
+	return node == w.node && strings.HasPrefix(string(w.SID), node)
 }
 
 // placed notes that a node has a seat. What is for its socket goes there. It is
@@ -28,7 +29,7 @@ func (m *moves) placed(w *whereabouts) {
 	if old := m.bySID[w.SID]; old != nil && old.Term > w.Term {
 		return
 	}
-	if w.node == w.made() { // as its names say
+	if w.named() {
 		m.delete(w.SID)
 		m.peers.Place(w.SID, "")
 		return
@@ -183,6 +184,7 @@ func (m *moves) dataSet(n news) {
 	a.mu.Lock()
 	a.data = data
 	a.mu.Unlock()
+	a.bequeathData(data)
 }
 
 func (o *Recovery) encode(data any) (json.RawMessage, error) {

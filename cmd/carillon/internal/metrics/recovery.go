@@ -17,14 +17,14 @@ func (m *Metrics) recovery(h *socketio.Hooks) {
 	evicted := m.counter("recovery_evicted_events_total", "Events that were given up for want of space before they were too old: recovery.max_bytes.")
 	for _, why := range []socketio.Lapse{
 		socketio.LapseExpired, socketio.LapseCrowded, socketio.LapseDisconnected, socketio.LapseRefused,
-		socketio.LapseUnrecovered, socketio.LapseShutdown, socketio.LapseMoved,
+		socketio.LapseUnrecovered, socketio.LapseShutdown, socketio.LapseMoved, socketio.LapseClaimed,
 	} {
 		lapsed.WithLabelValues(word(why))
 	}
 	for _, why := range []socketio.Unrecovered{
 		socketio.UnrecoveredUnknown, socketio.UnrecoveredMalformed, socketio.UnrecoveredOffset,
 		socketio.UnrecoveredTrimmed, socketio.UnrecoveredTooMuch, socketio.UnrecoveredOvertaken,
-		socketio.UnrecoveredUnreachable,
+		socketio.UnrecoveredUnreachable, socketio.UnrecoveredDied,
 	} {
 		failed.WithLabelValues(word(why))
 	}

@@ -1,0 +1,94 @@
+package socketio
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/carillonhq/carillon/adapter"
+)
+
+const (
+	// heirPatience is for how long a client whose node seems to be dead waits
+	// until that is sure: a node is declared so after five heartbeats.
+	heirPatience = 10 * time.Second
+
+	heirRetry = 250 * time.Millisecond
+	heirAsk   = time.Second // of one answer
+)
+
+// inherit returns the Socket of a client whose node has died: with the id, the
+// rooms and the data that it had there, though not recovered, as events may be
+// missing: the client is told a new pid, and so knows. It returns nil if nothing
+// is to be had, and waits while the node is only suspected: two would have the
+// same socket else.
+func (c *client) inherit(n *Namespace, h *Handshake, t ticket) *Socket {
+	w := n.wills
+	node, _, _ := strings.Cut(t.pid, "~")
+	if w == nil || t.pid == "" || node == n.log.Node() {
+		return nil
+	}
+	claim, ok := w.claim(c.ctx, t.pid)
+	if !ok {
+		return nil
+	}
+	left, err := decodeWill(claim.Body, claim.Added)
+	if err != nil {
+		w.keeper.Settle(t.pid, claim)
+		n.logger().Warn("what a dead node left of a socket is dropped", "error", err)
+		return nil
+	}
+	if c.ctx.Err() != nil { // nobody is there any more: it may come back once more
+		w.keeper.Release(t.pid, claim)
+		return nil
+	}
+	w.keeper.Settle(t.pid, claim)
+	a := newSeat(n, t.offset)
+	a.id = left.ID
+	a.term = claim.Term
+	if a.data, err = n.server.recovery.opts.decode(left.Data); err != nil {
+		n.logger().Error("data of a socket whose node died", "socket", a.id, "error", err)
+	}
+	s := newSocket(c, n, h, a)
+	s.rooms = left.Rooms
+	s.restored = true
+	n.unrecovered(UnrecoveredDied)
+	return s
+}
+
+// claim gets what is kept of a seat; false if nothing is, or another node has
+// the seat.
+func (w *wills) claim(ctx context.Context, pid string) (adapter.Claim, bool) {
+	ctx, cancel := context.WithTimeout(ctx, heirPatience)
+	defer cancel()
+	for ctx.Err() == nil {
+		one, done := context.WithTimeout(ctx, heirAsk)
+		c, err := w.keeper.Claim(one, pid)
+		done()
+		switch {
+		case errors.Is(err, adapter.ErrNotKept) || errors.Is(err, adapter.ErrClosed):
+			return c, false
+		case err == nil && c.Term > 0:
+			return c, true
+		case err == nil && c.Sure:
+			return c, false
+		}
+		select {
+		case <-time.After(heirRetry):
+		case <-ctx.Done():
+		}
+	}
+	return adapter.Claim{}, false
+}
+
+// Restored reports whether the client was on a node that died: this socket has
+// the ID of the one there, and its rooms and data, but is not Recovered, as
+// events may be missing that were for it since.
+func (s *Socket) Restored() bool { return s.restored }
+
+func sortedRooms(rooms map[adapter.Room]bool) []adapter.Room {
+	return slices.Sorted(maps.Keys(rooms))
+}

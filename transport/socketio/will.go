@@ -1,0 +1,237 @@
+package socketio
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/carillonhq/carillon/adapter"
+	"github.com/carillonhq/carillon/broker"
+)
+
+// wills are what the seats of a namespace leave behind, should this node die:
+// other nodes keep them, by the seats' pids, and give them to the node on which
+// the client is back. nil where there are no other nodes.
+type wills struct {
+	namespace *Namespace
+	keeper    willKeeper
+	source    adapter.DepositSource
+}
+
+type willKeeper interface {
+	adapter.Keeper
+	adapter.Peers
+}
+
+// A will is the whole, or what has changed since.
+type will struct {
+	Version int `json:"v"`
+
+	ID    adapter.SocketID `json:"sid,omitempty"` // of the whole
+	Rooms []adapter.Room   `json:"rooms,omitempty"`
+	Left  []adapter.Room   `json:"left,omitempty"` // of a change
+
+	Set  bool            `json:"set,omitempty"` // the data was
+	Data json.RawMessage `json:"data,omitempty"`
+}
+
+const willVersion = 1
+
+const (
+	// lateWill is for how much longer than a client may be away its will is
+	// kept, for its window to begin when the death is noticed.
+	lateWill = time.Minute
+
+	maxWillData  = 64 << 10 // bytes
+	maxWillRooms = 100_000
+)
+
+var errWill = errors.New("socketio: malformed will")
+
+func newWills(n *Namespace, keeper willKeeper, window time.Duration) *wills {
+	w := &wills{namespace: n, keeper: keeper}
+	w.source = adapter.DepositSource{TTL: window + lateWill, Whole: w.whole, Lost: w.lost}
+	return w
+}
+
+// decodeWill puts together what was kept of a seat.
+func decodeWill(body []byte, added [][]byte) (w will, err error) {
+	if w, err = decodeOne(body); err != nil {
+		return will{}, err
+	}
+	if len(w.ID) == 0 || len(w.ID) > maxTicket {
+		return will{}, fmt.Errorf("%w: of no socket", errWill)
+	}
+	rooms := make(map[adapter.Room]bool)
+	for _, r := range w.Rooms {
+		rooms[r] = true
+	}
+	for _, b := range added {
+		change, err := decodeOne(b)
+		if err != nil {
+			return will{}, err
+		}
+		for _, r := range change.Rooms {
+			rooms[r] = true
+		}
+		for _, r := range change.Left {
+			delete(rooms, r)
+		}
+		if change.Set {
+			w.Data = change.Data
+		}
+		if len(rooms) > maxWillRooms {
+			return will{}, fmt.Errorf("%w: over %d rooms", errWill, maxWillRooms)
+		}
+	}
+	delete(rooms, adapter.Room(w.ID))
+	w.Rooms = sortedRooms(rooms)
+	return w, nil
+}
+
+func decodeOne(b []byte) (w will, err error) {
+	if err := json.Unmarshal(b, &w); err != nil {
+		return will{}, fmt.Errorf("%w: %w", errWill, err)
+	}
+	if w.Version != willVersion || len(w.Rooms) > maxWillRooms || len(w.Data) > maxWillData {
+		return will{}, fmt.Errorf("%w: version %d, %d rooms, %d bytes of data", errWill, w.Version, len(w.Rooms), len(w.Data))
+	}
+	return w, nil
+}
+
+// bequeath has other nodes keep what the seat is. It is called under the
+// sequencer.
+func (a *seat) bequeath(rooms []adapter.Room) {
+	w := a.namespace.wills
+	if w == nil {
+		return
+	}
+	a.kept.Store(true)
+	edits := a.edits.Load()
+	a.mu.Lock()
+	term := a.term + 1
+	a.mu.Unlock()
+	body, err := a.will(rooms)
+	if err == nil {
+		err = w.keeper.Keep(&w.source, a.pid, term, body)
+	}
+	switch {
+	case err != nil:
+		w.failed(a, err)
+	case a.edits.Load() != edits: // which was not kept yet, to be changed
+		a.mu.Lock()
+		data := a.data
+		a.mu.Unlock()
+		a.bequeathData(data)
+	}
+}
+
+// failed gives up to have a seat kept: what is too large.
+func (w *wills) failed(a *seat, err error) {
+	w.namespace.logger().Warn("a socket would be lost with its node", "socket", a.id, "error", err)
+	a.revoke()
+}
+
+// revoke has a seat kept no more.
+func (a *seat) revoke() {
+	if a.kept.Swap(false) {
+		a.namespace.wills.keeper.KeepNo(a.pid)
+	}
+}
+
+func (a *seat) will(rooms []adapter.Room) ([]byte, error) {
+	a.mu.Lock()
+	data := a.data
+	a.mu.Unlock()
+	w := will{Version: willVersion, ID: a.id, Rooms: rooms}
+	var err error
+	if data != nil {
+		w.Data, err = a.namespace.server.recovery.opts.encodeWill(data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(&w)
+}
+
+func (o *Recovery) encodeWill(data any) (json.RawMessage, error) {
+	b, err := o.encode(data)
+	if err == nil && len(b) > maxWillData {
+		err = fmt.Errorf("socketio: data of %d bytes, at most %d are kept", len(b), maxWillData)
+	}
+	return b, err
+}
+
+// RoomChanged implements adapter.Roomer.
+func (a *seat) RoomChanged(room adapter.Room, joined bool) {
+	w := will{Version: willVersion}
+	if joined {
+		w.Rooms = []adapter.Room{room}
+	} else {
+		w.Left = []adapter.Room{room}
+	}
+	a.amend(&w)
+}
+
+// bequeathData follows SetData.
+func (a *seat) bequeathData(data any) {
+	a.edits.Add(1)
+	if !a.kept.Load() {
+		return
+	}
+	encoded, err := a.namespace.server.recovery.opts.encodeWill(data)
+	if err != nil {
+		a.namespace.wills.failed(a, err)
+		return
+	}
+	a.amend(&will{Version: willVersion, Set: true, Data: encoded})
+}
+
+func (a *seat) amend(change *will) {
+	if !a.kept.Load() {
+		return
+	}
+	body, err := json.Marshal(change)
+	if err != nil { // which it can't be made to
+		return
+	}
+	a.namespace.wills.keeper.KeepMore(a.pid, body)
+}
+
+// whole implements adapter.DepositSource.
+func (w *wills) whole(pids []string) map[string][]byte {
+	n := w.namespace
+	all := make(map[string][]byte, len(pids))
+	for _, pid := range pids {
+		n.mu.Lock()
+		a := n.seats[pid]
+		n.mu.Unlock()
+		if a == nil || !a.kept.Load() {
+			continue
+		}
+		if body, err := a.will(n.adapter.Rooms(a.id)); err == nil {
+			all[pid] = body
+		}
+	}
+	return all
+}
+
+// lost implements adapter.DepositSource: this node was taken to be dead, and the
+// client is on another. The seat is its no more.
+func (w *wills) lost(pid string, _ uint64, _ broker.NodeID) {
+	n := w.namespace
+	n.mu.Lock()
+	a := n.seats[pid]
+	n.mu.Unlock()
+	if a == nil {
+		return
+	}
+	a.kept.Store(false)
+	a.mu.Lock()
+	a.term++
+	term := a.term
+	a.mu.Unlock()
+	a.vacate(term)
+	a.drop(LapseClaimed)
+}
