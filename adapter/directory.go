@@ -179,16 +179,14 @@ func (d *directory) up(node broker.NodeID) (lost []item) {
 	return lost
 }
 
-// missed forgets the records of a node, of whose words some were missed. It
-// reports whether there were any.
+// missed tells that some of the words of a node were missed, and reports whether
+// it is to say them again: what it does not put once more is gone, and expires.
+// Should it be dead, what was heard before is better than nothing.
 func (d *directory) missed(node broker.NodeID) bool {
+	d.down(node)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	of := d.owners[node]
-	for _, r := range of {
-		d.remove(r)
-	}
-	return len(of) > 0
+	return len(d.owners[node]) > 0
 }
 
 // claim gives a record to a node, if its owner is dead.

@@ -442,3 +442,29 @@ func TestDepositsRefused(t *testing.T) {
 		s.check(t, a)
 	})
 }
+
+// What was missed of a node's words costs no record, unless the node, which is
+// asked for them again, does not put it once more.
+func TestDirectoryMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDirectory(10, 1<<20)
+		defer d.close()
+		a := nodeID()
+		d.take(a, putItem("k", "x"))
+		d.take(a, putItem("dropped", "x"))
+		if !d.missed(a) || d.missed(nodeID()) {
+			t.Error("not who keeps something here is to say it again")
+		}
+		d.take(a, putItem("k", "y"))
+		time.Sleep(time.Minute + 2*time.Second)
+		synctest.Wait()
+		if d.records["dropped"] != nil || d.records["k"] == nil {
+			t.Errorf("%d records are left, want the one that was put again", len(d.records))
+		}
+		d.missed(a) // the last that was heard of it
+		d.down(a)
+		if got := d.claim(nodeID(), "k", always); string(got.body) != "y" {
+			t.Errorf("got %+v", got)
+		}
+	})
+}

@@ -30,7 +30,7 @@ func openEstate(t *testing.T, n int) *estate {
 	for i := range n {
 		link := brokertest.Sever(hub.Driver())
 		bus, err := broker.Open(t.Context(), func(context.Context) (broker.Driver, error) { return link, nil },
-			broker.Options{Node: fmt.Sprint("n", i), Heartbeat: 200 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+			broker.Options{Node: fmt.Sprint("n", i), Heartbeat: 600 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +178,7 @@ func TestInheritNothing(t *testing.T) {
 }
 
 // heirTime is well below what a client waits for a node that may be dead.
-const heirTime = 5 * time.Second
+const heirTime = 8 * time.Second
 
 // What sockets leave behind goes with them.
 func TestInheritLeavesNothing(t *testing.T) {
