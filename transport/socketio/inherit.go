@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/carillonhq/carillon/adapter"
@@ -27,8 +26,7 @@ const (
 // same socket else.
 func (c *client) inherit(n *Namespace, h *Handshake, t ticket) *Socket {
 	w := n.wills
-	node, _, _ := strings.Cut(t.pid, "~")
-	if w == nil || t.pid == "" || node == n.log.Node() {
+	if w == nil || t.pid == "" {
 		return nil
 	}
 	claim, ok := w.claim(c.ctx, t.pid)
