@@ -208,7 +208,6 @@ func TestInheritAfterMove(t *testing.T) {
 	g.Vanish()
 	<-e.nodes[0].ends
 	g.url = e.nodes[1].url
-	g.back()
 	g.wantRecovered(true)
 	s := <-e.nodes[1].sockets
 	s.Join("d")
