@@ -9,7 +9,7 @@ import (
 // Recovery is what clients find again who have lost their connection.
 type Recovery struct {
 	// Enabled keeps a client's socket, and what it misses, for a while after
-	// its connection was lost: one that is back on this node in time goes on as
+	// its connection was lost: one that is back in time, on any node, goes on as
 	// if nothing had been, with its rooms and each event once. Every event that
 	// wants no acknowledgement has one more argument then, by which clients
 	// tell where they stood. Default: true.

@@ -120,11 +120,19 @@
 // count, fetch or ask sockets pass over it. A client that left by itself, or was
 // put out, does not get it back.
 //
+// With the adapters of a Cluster that is so on whatever node the client comes
+// back: the socket moves there, and OnDisconnect's functions have returned on the
+// node before. While it moves, nobody finds it who counts, fetches or asks
+// sockets, and what different nodes send to it alone may change places. Of a node
+// that dies others know its sockets' ids, rooms and data: a client of it has them
+// again, but is not Recovered, since it may have missed events (Socket.Restored).
+// Who is put out, or made to join or leave, between its node's death and its
+// return is not.
+//
 // What it cannot do: an event that asks for an acknowledgement, and one that is
-// volatile, is not sent again; an event of the client's that was under way may be
-// lost, unless the client repeats it (its option retries); and the client has to
-// come back to this node. Who can't be recovered is let in anew, and
-// Hooks.NotRecovered is told why.
+// volatile, is not sent again; and an event of the client's that was under way may
+// be lost, unless the client repeats it (its option retries). Who can't be
+// recovered is let in anew, and Hooks.NotRecovered is told why.
 //
 // Every event without an acknowledgement has one argument more then, the last,
 // which the handlers of clients see as well. What is kept is bounded, in bytes, in
