@@ -154,13 +154,13 @@ func (s *Server) testHang(t *testing.T) {
 // broker loses what it held for it.
 func (s *Server) testGap(t *testing.T) {
 	tr := s.trial(t, "gap")
-	tr.openAll(t, false, broker.Options{Buffer: 512 << 10}) // 2.8 s of what a node says: enough for those that are not cut off
+	tr.openAll(t, false, broker.Options{Buffer: 3 << 19}) // 8 s of what a node says: enough for those that are not cut off
 	for _, n := range tr.nodes[:2] {
 		n.speak()
 	}
 	pause(time.Second)
 	tr.proxies[2].Cut()
-	pause(4 * time.Second)
+	pause(11 * time.Second)
 	s.Forget(t, tr.cluster)
 	tr.proxies[2].Start(t)
 	tr.begin = time.Now()
