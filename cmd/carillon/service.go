@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
 	"slices"
@@ -122,26 +121,6 @@ func (s *service) connected(_ context.Context, socket *socketio.Socket) {
 func (s *service) disconnected(_ context.Context, socket *socketio.Socket, reason socketio.Reason) {
 	deviceOf(socket).lease.end()
 	s.who.Disconnected(socket, reason)
-}
-
-type incoming struct {
-	To   string       `json:"to"`
-	Room string       `json:"room"`
-	Data socketio.Raw `json:"data"`
-}
-
-type outgoing struct {
-	ID   string       `json:"id"`
-	Room string       `json:"room,omitempty"`
-	From string       `json:"from"`
-	Data socketio.Raw `json:"data"`
-	At   int64        `json:"at"` // Unix time in milliseconds
-}
-
-func newOutgoing(from *socketio.Socket, m incoming) outgoing { return newMessage(userOf(from), m) }
-
-func newMessage(from string, m incoming) outgoing {
-	return outgoing{ID: rand.Text(), Room: m.Room, From: from, Data: m.Data, At: time.Now().UnixMilli()}
 }
 
 type messageAnswer struct {

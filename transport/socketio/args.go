@@ -54,7 +54,7 @@ func rawBinary(b []byte) Raw {
 var wholePlaceholder = appendPlaceholder(nil, 0)
 
 // Decode stores the value in dst, a pointer, by the rules of encoding/json,
-// whatever the Parser. Binary goes into []byte, and within a value into Binary
+// whatever the Parser, or as a RawUnmarshaler does it. Binary goes into []byte, and within a value into Binary
 // and Raw; it is a Binary in an any, map[string]any or []any that dst points
 // to, but no field of type any can hold it.
 func (r Raw) Decode(dst any) error {
@@ -62,6 +62,8 @@ func (r Raw) Decode(dst any) error {
 	case *Raw:
 		*dst = r
 		return nil
+	case RawUnmarshaler:
+		return dst.UnmarshalRaw(r)
 	case *[]byte:
 		if b, ok := r.binary(); ok {
 			*dst = b

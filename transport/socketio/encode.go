@@ -90,6 +90,8 @@ func rawOf(v any) (Raw, error) {
 		return rawBinary(v), nil
 	case Binary:
 		return rawBinary(v), nil
+	case RawMarshaler:
+		return v.MarshalRaw()
 	}
 	text, err := json.Marshal(v)
 	return Raw{data: validUTF8(text)}, err
