@@ -145,6 +145,11 @@ func TestFrozenProcess(t *testing.T) {
 			if err := frozen.Signal(syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
 			}
+			// Its threads go on for a moment after that.
+			var status syscall.WaitStatus
+			if _, err := syscall.Wait4(frozen.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+				t.Fatalf("the process does not stop: %v, %v", status, err)
+			}
 			wantAnswers(t, a, 5*frozenBeat+frozenBeat/2+2*time.Second, all[:4], []string{"n2"})
 
 			if err := frozen.Signal(syscall.SIGCONT); err != nil {
