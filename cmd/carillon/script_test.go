@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,8 +11,10 @@ import (
 )
 
 // The command stands in the path of scripts and tests, and runs as a process
-// of its own.
+// of its own. Tests that are parallel mostly wait for other processes, so that
+// there may be more of them at a time than processors.
 func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "4") // unless the command line says otherwise
 	testscript.Main(m, map[string]func(){
 		"carillon": main,
 		"stuck": func() { // a server that does not come to its end
