@@ -37,6 +37,22 @@ func (n *clustered) place(id SocketID) (broker.NodeID, bool) {
 	return node, moved
 }
 
+// wayTo is place, also of a socket that is not here and has gone back to the node
+// that its id begins with.
+func (n *clustered) wayTo(id SocketID) (broker.NodeID, bool) {
+	if node, moved := n.place(id); moved {
+		return node, true
+	}
+	n.Local.mu.RLock()
+	_, here := n.Local.sockets[id]
+	n.Local.mu.RUnlock()
+	if here {
+		return broker.NodeID{}, false
+	}
+	m, up := n.cluster.bus.Lookup(string(id[:len(n.prefix)]))
+	return m.ID, up
+}
+
 const maxHops = 4
 
 // passOn sends a message for one socket after it, and reports whether that was
@@ -46,8 +62,8 @@ func (n *clustered) passOn(m *message) bool {
 	if m.flags&flagRouted == 0 || len(m.target.Rooms) != 1 || len(m.target.Rooms[0]) != idLen {
 		return false
 	}
-	node, moved := n.place(SocketID(m.target.Rooms[0]))
-	if !moved || node == n.cluster.bus.Self().ID {
+	node, known := n.wayTo(SocketID(m.target.Rooms[0]))
+	if !known || node == n.cluster.bus.Self().ID {
 		return false
 	}
 	on := *m

@@ -230,8 +230,16 @@ func (g *Log) Resolve(id SocketID, start Position, p Place) (at Position, ok boo
 		if len(e.former) == 0 || len(e.target.Rooms) != 1 || e.target.Rooms[0] != own {
 			continue
 		}
-		if slices.ContainsFunc(e.former, func(f Place) bool { return f.Node == p.Node && f.At <= p.At }) {
-			return e.at, true
+		// It may have been in that Log more than once, and stood elsewhere when it
+		// was there for the first time.
+		for _, f := range slices.Backward(e.former) {
+			if f.Node != p.Node {
+				continue
+			}
+			if f.At <= p.At {
+				return e.at, true
+			}
+			break
 		}
 	}
 	return 0, false

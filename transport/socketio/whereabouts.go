@@ -2,7 +2,6 @@ package socketio
 
 import (
 	"encoding/json"
-	"strings"
 
 	"github.com/carillonhq/carillon/adapter"
 )
@@ -14,13 +13,6 @@ func (n *Namespace) seatOf(pid string) *seat {
 	return n.seats[pid]
 }
 
-// named reports whether a seat is where both its names say. Those of one whose
-// node died say different things.
-func (w *whereabouts) named() bool {
-	node, _, _ := strings.Cut(w.PID, "~")
-	return node == w.node && strings.HasPrefix(string(w.SID), node)
-}
-
 // placed notes that a node has a seat. What is for its socket goes there. It is
 // called under the sequencer or, if the seat is of another node, need not.
 func (m *moves) placed(w *whereabouts) {
@@ -29,11 +21,8 @@ func (m *moves) placed(w *whereabouts) {
 	if old := m.bySID[w.SID]; old != nil && old.Term > w.Term {
 		return
 	}
-	if w.named() {
-		m.delete(w.SID)
-		m.peers.Place(w.SID, "")
-		return
-	}
+	// Kept though it is where its names say: what is said of where it was before
+	// may come late.
 	m.bySID[w.SID], m.byPID[w.PID] = w, w
 	m.peers.Place(w.SID, w.node)
 }
