@@ -36,7 +36,7 @@ func TestMovesSimulation(t *testing.T) {
 		moveAbout(t, *simSeed)
 		return
 	}
-	seeds := *simSeeds / 3
+	seeds := *simSeeds / 6
 	if testing.Short() {
 		seeds = min(seeds, 5)
 	}
@@ -83,7 +83,7 @@ type world struct {
 
 // A worldEvent is a durable event.
 type worldEvent struct {
-	from  int             // node
+	from  int // node
 	what  string
 	all   bool            // a broadcast, which has its order among those of its node
 	to    map[string]bool // sessions that there were, and must get it
