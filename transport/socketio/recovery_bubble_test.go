@@ -6,6 +6,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -164,3 +165,54 @@ func (v *visitor) next() (string, error) {
 }
 
 func (v *visitor) cut() { _ = v.conn.CloseNow() }
+
+// abandon hears nothing more by the visitor's connection, which it leaves open,
+// as far as the server knows. It fails if something comes by it long after the
+// visitor was back on another.
+func (v *visitor) abandon(name int, fail func(format string, args ...any)) {
+	conn, sid, since := v.conn, v.sid, time.Now()
+	go func() { // ends with the connection, which the server closes in the end
+		for {
+			if _, _, err := conn.Read(context.Background()); err != nil {
+				_ = conn.CloseNow()
+				return
+			}
+			if time.Since(since) > 4*time.Minute {
+				fail("client %d: something of %s comes by a connection of %v ago", name, sid, time.Since(since))
+				return
+			}
+		}
+	}()
+}
+
+// A roamer is a client of a simulation.
+type roamer interface {
+	open() bool
+	listen(packets int)
+	cut()
+	freeze()
+}
+
+// roam has a client lose its connection again and again, until stop is closed.
+func roam(c roamer, rng *rand.Rand, stop chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if c.open() {
+			c.listen(1 + rng.IntN(25))
+			if rng.IntN(2) == 0 {
+				c.cut()
+			} else {
+				c.freeze()
+			}
+		}
+		away := time.Duration(rng.IntN(300)) * time.Millisecond
+		if rng.IntN(30) == 0 {
+			away += 3 * time.Minute // too long
+		}
+		time.Sleep(away)
+	}
+}

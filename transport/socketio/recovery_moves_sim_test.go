@@ -126,7 +126,7 @@ func moveAbout(t *testing.T, seed uint64) (totals moveTotals) {
 		clients := make([]*wanderer, 1+w.rng.IntN(5))
 		for i := range clients {
 			clients[i] = &wanderer{world: w, name: i, rng: rand.New(rand.NewPCG(seed, uint64(i+2)))}
-			wg.Go(func() { clients[i].run(stop) }) // ends with stop
+			wg.Go(func() { roam(clients[i], clients[i].rng, stop) }) // ends with stop
 		}
 		for range 250 {
 			time.Sleep(time.Duration(w.rng.IntN(30)) * time.Millisecond)
@@ -236,29 +236,6 @@ type wanderer struct {
 	trail    []string
 }
 
-func (c *wanderer) run(stop chan struct{}) {
-	for {
-		select {
-		case <-stop:
-			return
-		default:
-		}
-		if c.open() {
-			c.listen(1 + c.rng.IntN(25))
-			if c.rng.IntN(2) == 0 {
-				c.cut()
-			} else {
-				c.freeze()
-			}
-		}
-		away := time.Duration(c.rng.IntN(300)) * time.Millisecond
-		if c.rng.IntN(30) == 0 {
-			away += 3 * time.Minute // too long
-		}
-		time.Sleep(away)
-	}
-}
-
 func (c *wanderer) open() bool {
 	before, pid := c.sid, c.pid
 	k := c.rng.IntN(len(c.nodes))
@@ -311,24 +288,13 @@ func (c *wanderer) listen(n int) {
 	}
 }
 
-// freeze leaves the connection open, as far as the server knows.
+// freeze leaves the connection open, as far as the server knows, and hears
+// nothing more by it.
 func (c *wanderer) freeze() {
-	conn, sid, since := c.conn, c.sid, time.Now()
 	c.world.mu.Lock()
 	c.totals.fences++
 	c.world.mu.Unlock()
-	go func() { // ends with the connection, which the server closes in the end
-		for {
-			if _, _, err := conn.Read(context.Background()); err != nil {
-				_ = conn.CloseNow()
-				return
-			}
-			if time.Since(since) > 4*time.Minute { // long after its client was back
-				c.t.Errorf("client %d: something of %s comes by a connection of %v ago", c.name, sid, time.Since(since))
-				return
-			}
-		}
-	}()
+	c.abandon(c.name, c.t.Errorf)
 }
 
 // check holds what came against what was due; at the end all must have come.

@@ -117,7 +117,7 @@ func simulate(t *testing.T, seed uint64) (totals simTotals) {
 		clients := make([]*simClient, 1+rng.IntN(6))
 		for i := range clients {
 			clients[i] = &simClient{sim: s, name: i, rng: rand.New(rand.NewPCG(seed, uint64(i+2)))}
-			wg.Go(func() { clients[i].run(stop) }) // ends with stop
+			wg.Go(func() { roam(clients[i], clients[i].rng, stop) }) // ends with stop
 		}
 		for range 300 {
 			time.Sleep(time.Duration(rng.IntN(30)) * time.Millisecond)
@@ -247,29 +247,6 @@ type simClient struct {
 	volatile map[string]bool // that came
 }
 
-func (c *simClient) run(stop chan struct{}) {
-	for {
-		select {
-		case <-stop:
-			return
-		default:
-		}
-		if c.open() {
-			c.listen(1+c.rng.IntN(25), stop)
-			if c.rng.IntN(2) == 0 {
-				c.cut()
-			} else {
-				c.freeze()
-			}
-		}
-		away := time.Duration(c.rng.IntN(300)) * time.Millisecond
-		if c.rng.IntN(30) == 0 {
-			away += 3 * time.Minute // too long
-		}
-		time.Sleep(away)
-	}
-}
-
 // open connects, and looks at what has become of its session.
 func (c *simClient) open() bool {
 	before, pid := c.sid, c.pid
@@ -304,7 +281,7 @@ func (c *simClient) open() bool {
 
 // listen takes as many packets, fewer if the connection ends or for half a
 // second nothing comes.
-func (c *simClient) listen(n int, stop chan struct{}) {
+func (c *simClient) listen(n int) {
 	idle := time.AfterFunc(500*time.Millisecond, c.cut)
 	defer idle.Stop()
 	for ; n > 0; n-- {
@@ -345,24 +322,10 @@ func (c *simClient) take(packet string) {
 // freeze leaves the connection open, as far as the server knows, and hears
 // nothing more by it.
 func (c *simClient) freeze() {
-	conn, sid := c.conn, c.sid
-	since := time.Now()
 	c.sim.mu.Lock()
 	c.totals.fences++
 	c.sim.mu.Unlock()
-	go func() { // ends with the connection, which the server closes in the end
-		for {
-			_, _, err := conn.Read(context.Background())
-			if err != nil {
-				_ = conn.CloseNow()
-				return
-			}
-			if time.Since(since) > 4*time.Minute { // long after its client was back
-				c.fail("client %d: something of %s comes by a connection of %v ago", c.name, sid, time.Since(since))
-				return
-			}
-		}
-	}()
+	c.abandon(c.name, c.fail)
 }
 
 // check holds what came against what was due; at the end all must have come.
@@ -392,7 +355,7 @@ func (c *simClient) settle() {
 	if !c.open() {
 		return
 	}
-	c.listen(1<<20, nil) // ends when nothing comes
+	c.listen(1 << 20) // ends when nothing comes
 	c.check(c.sid, true)
 }
 
