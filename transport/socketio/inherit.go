@@ -3,8 +3,6 @@ package socketio
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/carillonhq/carillon/adapter"
@@ -86,7 +84,3 @@ func (w *wills) claim(ctx context.Context, pid string) (adapter.Claim, bool) {
 // the ID of the one there, and its rooms and data, but is not Recovered, as
 // events may be missing that were for it since.
 func (s *Socket) Restored() bool { return s.restored }
-
-func sortedRooms(rooms map[adapter.Room]bool) []adapter.Room {
-	return slices.Sorted(maps.Keys(rooms))
-}

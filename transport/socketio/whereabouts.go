@@ -35,10 +35,15 @@ func (m *moves) delete(id adapter.SocketID) {
 	}
 }
 
+// own are those of a seat of this node.
+func (m *moves) own(a *seat) whereabouts {
+	return whereabouts{SID: a.id, PID: a.pid, Term: a.term, node: m.peers.Node()}
+}
+
 // here has all nodes know that a seat has come here. It is called under the
 // sequencer.
 func (m *moves) here(a *seat) {
-	w := whereabouts{SID: a.id, PID: a.pid, Term: a.term, node: m.peers.Node()}
+	w := m.own(a)
 	m.placed(&w)
 	m.tellAll(&news{What: newsPlaced, Placed: []whereabouts{w}})
 }
@@ -62,7 +67,7 @@ func (m *moves) vanished(a *seat) {
 
 // lost has all nodes forget a seat that was to come here and could not be kept.
 func (m *moves) lost(a *seat) {
-	w := whereabouts{SID: a.id, PID: a.pid, Term: a.term, node: m.peers.Node()}
+	w := m.own(a)
 	m.gone(w)
 	m.tellAll(&news{What: newsGone, Placed: []whereabouts{w}})
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/carillonhq/carillon/adapter"
@@ -86,7 +88,7 @@ func decodeWill(body []byte, added [][]byte) (w will, err error) {
 		}
 	}
 	delete(rooms, adapter.Room(w.ID))
-	w.Rooms = sortedRooms(rooms)
+	w.Rooms = slices.Sorted(maps.Keys(rooms))
 	return w, nil
 }
 
@@ -204,9 +206,7 @@ func (w *wills) whole(pids []string) map[string][]byte {
 	n := w.namespace
 	all := make(map[string][]byte, len(pids))
 	for _, pid := range pids {
-		n.mu.Lock()
-		a := n.seats[pid]
-		n.mu.Unlock()
+		a := n.seatOf(pid)
 		if a == nil || !a.kept.Load() {
 			continue
 		}
@@ -220,10 +220,7 @@ func (w *wills) whole(pids []string) map[string][]byte {
 // lost implements adapter.DepositSource: this node was taken to be dead, and the
 // client is on another. The seat is its no more.
 func (w *wills) lost(pid string, _ uint64, _ broker.NodeID) {
-	n := w.namespace
-	n.mu.Lock()
-	a := n.seats[pid]
-	n.mu.Unlock()
+	a := w.namespace.seatOf(pid)
 	if a == nil {
 		return
 	}
