@@ -54,6 +54,7 @@ func (s *Socket) enter() bool {
 	} else {
 		s.namespace.adapter.Add(&socketAdapter{s}, s.rooms...)
 	}
+	s.namespace.add(s) // a client that knows itself connected is found
 	s.client.session.Send(s.welcome().frames())
 	s.letIn()
 	return true
@@ -63,7 +64,6 @@ func (s *Socket) enter() bool {
 func (s *Socket) letIn() {
 	s.rooms = nil
 	s.state.Store(connected)
-	s.namespace.add(s)
 	s.client.timer.Stop()
 }
 

@@ -156,6 +156,7 @@ func (s *Socket) takeOver() (events int, err error) {
 		return 0, unrecoverable{UnrecoveredOvertaken}
 	}
 	a.sent = a.last
+	n.add(s)
 	// The answer to CONNECT goes first. A client keeps what precedes it, and
 	// would keep it over the next loss of its connection, too, but tell the
 	// offset of before.

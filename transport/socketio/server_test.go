@@ -39,6 +39,22 @@ func TestConnect(t *testing.T) {
 	c.Want(`44/nowhere,{"message":"Invalid namespace"}`)
 }
 
+// A client that knows itself connected is found by all who look.
+func TestConnectedIsListed(t *testing.T) {
+	for name, opts := range map[string]socketio.Options{"plain": {}, "recovery": {Recovery: socketio.Recovery{Enabled: true}}} {
+		t.Run(name, func(t *testing.T) {
+			io, url := serve(t, opts, func(io *socketio.Server) { io.Of("/") })
+			for range 500 {
+				c := socketiotest.Dial(t, url)
+				if id := c.Join(""); io.Of("/").Socket(id) == nil {
+					t.Fatal("the client has its CONNECT packet, the namespace not its socket")
+				}
+				c.Vanish()
+			}
+		})
+	}
+}
+
 func TestMiddleware(t *testing.T) {
 	_, url := serve(t, socketio.Options{}, func(io *socketio.Server) {
 		n := io.Of("/")
