@@ -20,14 +20,16 @@ type DrainOptions struct {
 	// Pace is how fast clients are told to go.
 	Pace engineio.Pace
 
-	// Heirs, if set, reports whether another node is there, and not about to
-	// leave itself, to which clients can come back. While it is, and Recovery is
-	// enabled, their sockets are kept here, and get what is sent to them, until
-	// that node asks for them. It is called more than once, and must not block.
+	// Heirs reports whether another node is there, and not about to leave itself,
+	// to which clients can come back. While it is, and Recovery is enabled, their
+	// sockets are kept here, and get what is sent to them, until that node asks
+	// for them. It is called more than once, and must not block. Default: what
+	// the adapters of a Cluster know.
 	Heirs func() bool
 
 	// Linger is how long this node waits so for a client whose connection has
-	// ended. Clients come back after a second or two. Default: 5s.
+	// ended. Clients come back after a second or two. Then other nodes adopt what
+	// is left. Default: 5s. Negative: they do so at once.
 	Linger time.Duration
 }
 
@@ -47,13 +49,16 @@ const lingerLook = 50 * time.Millisecond
 // follows.
 func (s *Server) Drain(ctx context.Context, opts DrainOptions) error {
 	s.closing.Store(true)
-	heirs := func() bool { return s.recovery != nil && opts.Heirs != nil && opts.Heirs() }
+	heirs := s.heirs
+	if opts.Heirs != nil {
+		heirs = func() bool { return s.recovery != nil && opts.Heirs() }
+	}
 	s.handing.Store(heirs())
 	if err := s.engine.Drain(ctx, opts.Pace); err != nil {
 		return err
 	}
 	linger := opts.Linger
-	if linger <= 0 {
+	if linger == 0 {
 		linger = 5 * time.Second
 	}
 	look := time.NewTicker(lingerLook)
@@ -65,7 +70,8 @@ func (s *Server) Drain(ctx context.Context, opts DrainOptions) error {
 			return ctx.Err()
 		}
 	}
-	return nil
+	s.handOver(ctx)
+	return ctx.Err()
 }
 
 var _ engineio.Mover = (*client)(nil)

@@ -26,6 +26,7 @@ type seat struct {
 	// Of one that has come from another node.
 	whole bool            // its client had nothing of it before start
 	base  []adapter.Place // where start was on other nodes
+	back  bool            // it has come back from a node that did not take it
 
 	// Used under the sequencer alone.
 	last adapter.Position // of the last packet that was for it
@@ -195,6 +196,22 @@ func (a *seat) drop(why Lapse) bool {
 	}
 	n.server.exit(n)
 	return true
+}
+
+// quit is drop without a word: its end is told of elsewhere.
+func (a *seat) quit() {
+	n := a.namespace
+	a.mu.Lock()
+	parked := a.state == seatParked
+	if parked {
+		a.state = seatGone
+		n.server.recovery.parking.remove(a)
+	}
+	a.mu.Unlock()
+	if parked {
+		a.vanish()
+		n.server.exit(n)
+	}
 }
 
 func (a *seat) vanish() {

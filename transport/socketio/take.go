@@ -86,6 +86,9 @@ func (m *moves) seek(ctx context.Context, t ticket, address string, since time.T
 		}
 		r, ok := m.ask(ctx, node, &news{What: newsTake, PID: t.pid, Offset: t.offset, Age: milliseconds(time.Since(since))})
 		switch {
+		case !ok && ctx.Err() == nil && !m.peers.IsUp(node): // it has just left, maybe behind others' word of where the seat is
+			node = m.lookup(t.pid)
+			continue
 		case !ok:
 			return UnrecoveredUnreachable
 		case r.What == newsMoved:
@@ -201,25 +204,30 @@ func (m *moves) arrive(from string, n news) {
 	if x, _, err := adapter.DecodeTransfer(n.rest); err != nil || n.Seat == nil {
 		m.namespace.logger().Warn("malformed seat dropped", "from", from, "error", err)
 		why = UnrecoveredUnknown
+	} else if n.Adopt {
+		m.adopted(from, n, x)
+		return
 	} else {
-		why = m.namespace.admitSeat(n.Seat, x)
+		why = m.namespace.admitSeat(n.Seat, x, false)
 	}
 	m.reply(from, news{What: newsCommitted, Request: n.Request, Why: why})
 }
 
 // admitSeat makes a seat that has come from another node one of this node, which
-// is parked.
-func (n *Namespace) admitSeat(s *seatNews, x *adapter.Transfer) (why Unrecovered) {
+// is parked. One that is back, because nobody took it, is given up if something
+// for it may have gone elsewhere meanwhile.
+func (n *Namespace) admitSeat(s *seatNews, x *adapter.Transfer, back bool) (why Unrecovered) {
 	data, err := n.server.recovery.opts.decode(s.Data)
 	if err != nil {
 		n.logger().Error("data of a socket that comes from another node", "socket", x.ID, "error", err)
 	}
 	a := &seat{namespace: n, id: x.ID, pid: s.PID, entry: s.Entry, base: s.Base, data: data, term: s.Term}
-	a.born = time.Now().Add(-x.Age)
+	a.born, a.back = time.Now().Add(-x.Age), back
 	var in adapter.Import
 	var crowded *seat
+	used := false
 	n.log.Sequence(func() {
-		if n.seatOf(s.PID) != nil {
+		if n.seatOf(s.PID) != nil || n.moves.knows(s.PID, s.Term) {
 			why = UnrecoveredOvertaken
 			return
 		}
@@ -238,7 +246,7 @@ func (n *Namespace) admitSeat(s *seatNews, x *adapter.Transfer) (why Unrecovered
 		a.state = seatParked
 		crowded = n.server.recovery.parking.add(a, time.Duration(s.Away)*time.Millisecond)
 		a.mu.Unlock()
-		n.moves.here(a)
+		used = n.moves.here(a)
 		a.bequeath(n.adapter.Rooms(a.id))
 	})
 	switch {
@@ -249,8 +257,13 @@ func (n *Namespace) admitSeat(s *seatNews, x *adapter.Transfer) (why Unrecovered
 	case why != "":
 		return why
 	}
-	n.count(n.hooks().Parked)
+	if !back {
+		n.count(n.hooks().Parked)
+	}
 	switch {
+	case back && used:
+		a.quit()
+		return UnrecoveredTrimmed
 	case in.Disconnect:
 		a.drop(LapseDisconnected)
 		return UnrecoveredUnknown
