@@ -123,7 +123,10 @@
 // With the adapters of a Cluster that is so on whatever node the client comes
 // back: the socket moves there, and OnDisconnect's functions have returned on the
 // node before. While it moves, nobody finds it who counts, fetches or asks
-// sockets, and what different nodes send to it alone may change places. Of a node
+// sockets, and what different nodes send to it alone may change places. What a node
+// still keeps when it stops (Server.Drain, Server.Shutdown) another adopts, so that
+// a client which is back later is recovered, too: unless no other node is there to
+// stay, or has room. Of a node
 // that dies others know its sockets' ids, rooms and data: a client of it has them
 // again, but is not Recovered, since it may have missed events (Socket.Restored).
 // Who is put out, or made to join or leave, between its node's death and its

@@ -43,10 +43,19 @@ const lingerLook = 50 * time.Millisecond
 // within a second.
 //
 // Drain returns when the last one was told or, where other nodes take over (see
-// DrainOptions), when no client that has just gone is awaited any more; or with
-// ctx's error. All else goes on as before meanwhile: sockets that are kept stay
-// members of their rooms, and presence lets a user go no sooner. Shutdown
-// follows.
+// DrainOptions), when no client that has just gone is awaited any more and the
+// other nodes have adopted what is kept: each socket is at the node that its
+// client's secret falls to (adapter.Rendezvous), or the next one that has room,
+// with its rooms, its data and what its client has missed, for the rest of
+// Recovery.Window. Or it returns with ctx's error; Shutdown, which follows, hands
+// over what is left. All else goes on as before meanwhile: sockets that are kept
+// stay members of their rooms, and presence lets a user go no sooner.
+//
+// What was sent to a client in its last minute, and it may have or not, goes along
+// as far as there is room: 64 MiB for all, 1 MiB for one. A socket is lost, and
+// counted (Hooks.Lapsed), if no node takes it, or if its client has missed more
+// than it could be sent. In the end the Server logs how many sockets had moved,
+// were adopted, and lost.
 func (s *Server) Drain(ctx context.Context, opts DrainOptions) error {
 	s.closing.Store(true)
 	heirs := s.heirs
