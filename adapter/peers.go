@@ -45,7 +45,7 @@ type Peers interface {
 	// begin with; an empty node, that it is where its id says, or nowhere. What
 	// is meant for it alone goes there, and what still comes here is passed on.
 	// It may be called within Sequence. It reports whether something was sent
-	// where the socket was said to be before, since that was said.
+	// where the socket was said to be before, since that was first said.
 	Place(id SocketID, node string) (used bool)
 
 	// Heirs returns the other nodes that are up and not about to leave, in the

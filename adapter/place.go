@@ -27,7 +27,9 @@ func (n *clustered) Place(id SocketID, node string) (used bool) {
 	n.places.mu.Lock()
 	defer n.places.mu.Unlock()
 	if before := n.places.nodes[id]; before != nil {
-		used = before.used.Load()
+		if used = before.used.Load(); known && before.node == m.ID {
+			return used // and it is still the same being there
+		}
 	}
 	if !known || len(id) == idLen && node == string(id[:len(n.prefix)]) {
 		delete(n.places.nodes, id)

@@ -33,6 +33,10 @@ const (
 
 	adoptRetry = 20 * time.Millisecond
 
+	// offerTimeout is how long a node may take to answer: one that knows nothing of
+	// offers does not, and is offered nothing more in that namespace.
+	offerTimeout = 5 * time.Second
+
 	// adoptSilence is for how long another node may neither confirm that it has a
 	// seat nor be known to be dead.
 	adoptSilence = 10 * time.Second
@@ -184,7 +188,7 @@ func (h *handing) offer(ctx context.Context, a *seat, to string, began time.Time
 	if root := n.server.Of("/").moves; root != nil { // which is open on all nodes, and can open others
 		ask = root
 	}
-	r, ok := ask.ask(ctx, to, &news{What: newsOffer, Namespace: n.name, PID: a.pid, Term: term})
+	r, ok := ask.askFor(ctx, to, &news{What: newsOffer, Namespace: n.name, PID: a.pid, Term: term}, offerTimeout)
 	if !ok {
 		h.deafen(m, to)
 	}
@@ -206,8 +210,8 @@ func (h *handing) offer(ctx context.Context, a *seat, to string, began time.Time
 	give := news{Term: term, room: h.room}
 	answer := m.expect(&give)
 	defer m.forget(give.Request)
-	m.adopting(a.pid, true)
-	defer m.adopting(a.pid, false)
+	m.adopting(a.pid, to)
+	defer m.adopting(a.pid, "")
 	var said *news
 	why := Unrecovered("")
 	n.log.Sequence(func() { said, why = a.giveUp(to, give, data) })
@@ -270,7 +274,7 @@ func (a *seat) offer(to string, waited time.Duration) (term uint64, ok bool) {
 		return 0, false
 	}
 	a.term++
-	a.granted = &grant{node: to, term: a.term, until: time.Now().Add(takeTimeout + leaseTime), adopt: true}
+	a.granted = &grant{node: to, term: a.term, until: time.Now().Add(offerTimeout + leaseTime), adopt: true}
 	return a.term, true
 }
 
@@ -303,14 +307,39 @@ func (a *seat) unsureSize(room int) int64 {
 	return int64(min(adoptBytes, size+1))
 }
 
-func (m *moves) adopting(pid string, on bool) {
+// An adoption is of a seat that was given to a node, which has not confirmed it.
+type adoption struct {
+	node string
+	told bool // all nodes that it has it
+}
+
+// adopting notes that a seat goes to a node, or, if that is "", that it is known
+// what has become of it.
+func (m *moves) adopting(pid, node string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if on {
-		m.adopts[pid] = true
-	} else {
+	if node == "" {
 		delete(m.adopts, pid)
+	} else {
+		m.adopts[pid] = &adoption{node: node}
 	}
+}
+
+// announced notes that a node has told all that it has a seat, so that others may
+// have sent it what we can't know of.
+func (m *moves) announced(w *whereabouts) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if o := m.adopts[w.PID]; o != nil && o.node == w.node {
+		o.told = true
+	}
+}
+
+func (m *moves) wasAnnounced(pid string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o := m.adopts[pid]
+	return o != nil && o.told
 }
 
 // confirmed waits until a node says that it has a seat; false if it says that it
@@ -349,7 +378,7 @@ func (m *moves) takeBack(said *news) bool {
 	}
 	s := *said.Seat
 	s.Term++
-	if m.namespace.admitSeat(&s, x, true) == "" {
+	if m.namespace.admitSeat(&s, x, true, nil) == "" {
 		return true
 	}
 	m.lost(&seat{id: x.ID, pid: s.PID, term: s.Term})

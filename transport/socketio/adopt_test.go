@@ -58,12 +58,12 @@ func (w *ward) die() {
 	w.link.cut = true
 }
 
-// spy has f called before anything is published that contains a text.
-func (w *ward) spy(text string, f func()) {
+// spy has f called before anything is published that contains one of some texts.
+func (w *ward) spy(f func(), texts ...string) {
 	w.link.mu.Lock()
 	defer w.link.mu.Unlock()
 	w.link.look = func(data []byte) {
-		if bytes.Contains(data, []byte(text)) {
+		if slices.ContainsFunc(texts, func(text string) bool { return bytes.Contains(data, []byte(text)) }) {
 			f()
 		}
 	}
@@ -315,31 +315,68 @@ func TestAdoptOfTwo(t *testing.T) {
 // One that dies before it has said that it has a seat, or when it has accepted it,
 // does not take it along; one that dies later does.
 func TestAdoptByOneThatDies(t *testing.T) {
-	for _, when := range []string{`"what":"accept"`, `"what":"adopted"`, "never"} {
-		t.Run(when, func(t *testing.T) {
+	for name, when := range map[string][]string{
+		"accepting":  {`"what":"accept"`},
+		"confirming": {`"what":"adopted"`, `"what":"placed"`},
+	} {
+		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				all := newWards(t, 3, nil)
 				v := all[0].away(t)
 				for _, w := range all[1:] {
-					w.spy(when, sync.OnceFunc(func() {
-						if all[1].link.dead() || all[2].link.dead() {
-							return
+					w.spy(sync.OnceFunc(func() {
+						if !all[1].link.dead() && !all[2].link.dead() {
+							w.die()
 						}
-						w.die()
-					}))
+					}), when...)
 				}
 				all[0].leave(t, -1)
 				heir := all[1]
 				if heir.link.dead() {
 					heir = all[2]
 				}
-				if when == "never" && heir.RecoveryStats().Parked == 0 {
-					heir = all[2]
-				}
 				heir.wantBack(t, v, 2, 3, 4, 5, 6)
+				// Should the other not have been dead after all, it hears that it has
+				// nothing.
+				for _, w := range all[1:] {
+					w.revive()
+				}
+				time.Sleep(30 * time.Second)
+				if n := all[1].RecoveryStats().Parked + all[2].RecoveryStats().Parked; n > 0 {
+					t.Errorf("%d are parked on two nodes", n)
+				}
+				if s := heir.Of("/").Socket(v.sid); s == nil || !s.Connected() {
+					t.Error("the client is not connected any more")
+				}
+				v.cut()
+				wantNothing(t, all...)
 			})
 		})
 	}
+}
+
+// What was sent after a socket, to one that dies before it has said that it has
+// it, nobody knows of: its client begins anew, rather than with a hole.
+func TestAdoptInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := newWards(t, 2, nil)
+		v := all[0].away(t)
+		all[1].spy(sync.OnceFunc(func() {
+			check(t, all[0].Of("/").To(v.sid).Emit("e", 7))
+			all[1].die()
+		}), `"what":"adopted"`, `"what":"placed"`)
+		all[0].leave(t, -1)
+		if c := all[0].counted(); c.lapsed[socketio.LapseLost] != 1 || c.lapsed[socketio.LapseAdopted] > 0 {
+			t.Errorf("lapsed %v", c.lapsed)
+		}
+		wantNothing(t, all[0])
+	})
+}
+
+func (w *ward) revive() {
+	w.link.mu.Lock()
+	defer w.link.mu.Unlock()
+	w.link.cut, w.link.look = false, nil
 }
 
 func (l *wire) dead() bool {
@@ -352,15 +389,17 @@ func (l *wire) dead() bool {
 // others don't know that yet, is passed over.
 func TestAdoptRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all := newWards(t, 3, func(i int, o *socketio.Options) {
+		all := newWards(t, 4, func(i int, o *socketio.Options) {
 			if i == 1 {
 				o.Recovery.MaxParked = 1
 			}
 		})
-		stays := all[1].away(t)
-		var vs []*visitor
+		all[1].away(t)
 		for range 8 {
-			vs = append(vs, all[0].away(t))
+			all[0].away(t)
+		}
+		if err := all[3].Drain(t.Context(), socketio.DrainOptions{Linger: -1}); err != nil {
+			t.Error(err)
 		}
 		all[0].leave(t, -1)
 		if c := all[1].counted(); c.lapsed[socketio.LapseCrowded] > 0 {
@@ -369,7 +408,6 @@ func TestAdoptRefused(t *testing.T) {
 		if n := all[2].RecoveryStats().Parked; n != 8 {
 			t.Errorf("%d are kept", n)
 		}
-		_, _ = stays, vs
 	})
 }
 
@@ -403,7 +441,7 @@ func TestAdoptRacesWithTake(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				all := newWards(t, 3, nil)
 				for _, w := range all {
-					w.spy("", func() { time.Sleep(3 * time.Millisecond) }) // on its way
+					w.spy(func() { time.Sleep(3 * time.Millisecond) }, "") // on its way
 				}
 				v := all[0].away(t)
 				time.Sleep(time.Second)

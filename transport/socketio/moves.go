@@ -30,7 +30,7 @@ type moves struct {
 	takes   map[string]chan struct{} // seats, by pid, that are on their way here; closed at the end
 	bySID   map[adapter.SocketID]*whereabouts
 	byPID   map[string]*whereabouts
-	adopts  map[string]bool // seats, by pid, that another node is about to have taken over
+	adopts  map[string]*adoption // by pid
 }
 
 // A reply is what came for a request.
@@ -140,7 +140,7 @@ func newMoves(n *Namespace, peers adapter.Peers) *moves {
 		namespace: n, peers: peers,
 		replies: make(map[uint64]chan reply), takes: make(map[string]chan struct{}),
 		bySID: make(map[adapter.SocketID]*whereabouts), byPID: make(map[string]*whereabouts),
-		adopts: make(map[string]bool),
+		adopts: make(map[string]*adoption),
 	}
 	peers.HandlePeers(topicSession, m.hear)
 	m.stop = peers.WatchPeers(m.changed)
@@ -184,6 +184,7 @@ func (m *moves) hear(from string, body []byte) {
 		for _, w := range n.Placed {
 			w.node = from
 			m.placed(&w)
+			m.announced(&w)
 			m.outdone(&w)
 		}
 	case newsGone:

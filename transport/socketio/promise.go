@@ -9,7 +9,7 @@ import (
 )
 
 // promiseTime is how long there is room for a seat that is to come.
-const promiseTime = takeTimeout + leaseTime + time.Second
+const promiseTime = offerTimeout + leaseTime + time.Second
 
 // promises are the seats that this node has said it would adopt. Until they come
 // their namespaces stay open.
@@ -112,13 +112,20 @@ func (s *Server) promise(n news) Unrecovered {
 }
 
 // adopted takes in a seat that was offered, and says so to the node that it comes
-// from; all have been told by then that it is here.
+// from: first, so that it can take the seat back if it does not hear of it, when
+// nobody else knows either that it was here.
 func (m *moves) adopted(from string, n news, x *adapter.Transfer) {
 	server, why := m.namespace.server, UnrecoveredUnreachable
+	sure := false
 	if !server.closing.Load() {
-		why = m.namespace.admitSeat(n.Seat, x, false)
+		why = m.namespace.admitSeat(n.Seat, x, false, func() {
+			sure = true
+			m.answer(from, &news{What: newsAdopted, Request: n.Request})
+		})
 	}
-	m.answer(from, &news{What: newsAdopted, Request: n.Request, Why: why})
+	if !sure {
+		m.answer(from, &news{What: newsAdopted, Request: n.Request, Why: why})
+	}
 	if server.recovery.promises.end(promise{m.namespace, n.Seat.PID}) {
 		server.exit(m.namespace)
 	}

@@ -138,12 +138,16 @@ func (m *moves) lookup(pid string) string {
 
 // ask sends a request, and returns the answer unless it is missing.
 func (m *moves) ask(ctx context.Context, node string, n *news) (reply, bool) {
+	return m.askFor(ctx, node, n, askTimeout)
+}
+
+func (m *moves) askFor(ctx context.Context, node string, n *news, patience time.Duration) (reply, bool) {
 	answer := m.expect(n)
 	defer m.forget(n.Request)
 	if m.tell(node, n) != nil {
 		return reply{}, false
 	}
-	return await(ctx, answer, askTimeout)
+	return await(ctx, answer, patience)
 }
 
 // search asks all nodes which of them has a seat, and returns "" if none says so.
@@ -208,15 +212,16 @@ func (m *moves) arrive(from string, n news) {
 		m.adopted(from, n, x)
 		return
 	} else {
-		why = m.namespace.admitSeat(n.Seat, x, false)
+		why = m.namespace.admitSeat(n.Seat, x, false, nil)
 	}
 	m.reply(from, news{What: newsCommitted, Request: n.Request, Why: why})
 }
 
 // admitSeat makes a seat that has come from another node one of this node, which
 // is parked. One that is back, because nobody took it, is given up if something
-// for it may have gone elsewhere meanwhile.
-func (n *Namespace) admitSeat(s *seatNews, x *adapter.Transfer, back bool) (why Unrecovered) {
+// for it may have gone elsewhere meanwhile. Unless nil, sure is called when the
+// seat is here, before all nodes are told so.
+func (n *Namespace) admitSeat(s *seatNews, x *adapter.Transfer, back bool, sure func()) (why Unrecovered) {
 	data, err := n.server.recovery.opts.decode(s.Data)
 	if err != nil {
 		n.logger().Error("data of a socket that comes from another node", "socket", x.ID, "error", err)
@@ -225,7 +230,7 @@ func (n *Namespace) admitSeat(s *seatNews, x *adapter.Transfer, back bool) (why 
 	a.born = time.Now().Add(-x.Age)
 	a.moved, a.ahead = true, x.Heard.Text()
 	n.raiseAckID(s.Ack)
-	why = n.install(a, time.Duration(s.Away)*time.Millisecond, func() (adapter.Import, error) { return n.log.Import(a, x) })
+	why = n.install(a, time.Duration(s.Away)*time.Millisecond, sure, func() (adapter.Import, error) { return n.log.Import(a, x) })
 	if why == UnrecoveredTrimmed && !back { // it is nowhere now
 		n.moves.lost(a)
 	}
@@ -233,8 +238,9 @@ func (n *Namespace) admitSeat(s *seatNews, x *adapter.Transfer, back bool) (why 
 }
 
 // install makes a seat, whose client went a while ago, one of this node, which is
-// parked. take, called under the sequencer, has the log know its socket.
-func (n *Namespace) install(a *seat, away time.Duration, take func() (adapter.Import, error)) (why Unrecovered) {
+// parked. take, called under the sequencer, has the log know its socket. Unless
+// nil, sure is called then.
+func (n *Namespace) install(a *seat, away time.Duration, sure func(), take func() (adapter.Import, error)) (why Unrecovered) {
 	var in adapter.Import
 	var crowded *seat
 	used := false
@@ -258,7 +264,11 @@ func (n *Namespace) install(a *seat, away time.Duration, take func() (adapter.Im
 		a.state = seatParked
 		crowded = n.server.recovery.parking.add(a, away)
 		a.mu.Unlock()
-		used = n.moves.here(a)
+		if sure != nil {
+			sure()
+		}
+		told := n.moves.wasAnnounced(a.pid)
+		used = n.moves.here(a) || told
 		a.bequeath(n.adapter.Rooms(a.id), true)
 	})
 	switch {

@@ -107,7 +107,7 @@ func (m *moves) changed(node string, up bool) {
 		switch {
 		case up && w.node == m.peers.Node():
 			here = append(here, *w)
-		case !up && w.node == node && !m.adopts[w.PID]: // else it comes back here
+		case !up && w.node == node && m.adopts[w.PID] == nil: // else it comes back here
 			m.delete(id)
 			m.peers.Place(id, "")
 		}
