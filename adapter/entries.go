@@ -11,6 +11,7 @@ type entry struct {
 	packet *Packet // nil: a change
 	target Target  // of a packet; of a change, its room
 	origin Origin  // of a packet that all nodes were told of
+	prior  uint64  // the serial of the entry before with an origin of that node, if it is kept
 	former []Place // of an imported packet; see Transfer
 
 	id     SocketID
@@ -62,6 +63,18 @@ func (g *Log) grow() {
 // at returns the i-th oldest entry. It needs mu.
 func (g *Log) at(i int) *entry { return &g.entries[(g.first+i)%len(g.entries)] }
 
+// serial returns that of the newest entry: they are numbered as they come. It
+// needs mu.
+func (g *Log) serial() uint64 { return g.dropped + uint64(g.n) }
+
+// bySerial returns the entry of a serial, or nil if it is not kept. It needs mu.
+func (g *Log) bySerial(serial uint64) *entry {
+	if serial <= g.dropped {
+		return nil
+	}
+	return g.at(int(serial - g.dropped - 1))
+}
+
 // newest returns the newest entry, or nil. It needs mu.
 func (g *Log) newest() *entry {
 	if g.n == 0 {
@@ -82,6 +95,7 @@ func (g *Log) drop() (packets int) {
 	g.count(-e.size)
 	*e = entry{}
 	g.first = (g.first + 1) % len(g.entries)
+	g.dropped++
 	if g.n--; g.n == 0 {
 		g.entries, g.first = nil, 0
 	}

@@ -59,6 +59,7 @@ type Log struct {
 	entries []entry    // a ring of n, oldest at first
 	first   int
 	n       int
+	dropped uint64   // entries that there were before
 	head    Position // of the newest packet there was
 	trimmed Position // of the newest packet that is no more kept
 	bytes   int
@@ -193,7 +194,7 @@ func (g *Log) deliver(t Target, p *Packet, tell func() Origin) (n int) {
 	kept := own != nil && !p.Volatile
 	if kept && !p.routed && origin.known() {
 		if e := g.newest(); e != nil && e.at == own.at {
-			e.origin = origin
+			g.attribute(e, origin)
 		} else { // too large to be kept at all
 			g.lose(origin, time.Now())
 		}

@@ -52,6 +52,7 @@ type vectors struct {
 type voice struct {
 	number uint64 // the last that was heard
 	when   time.Time
+	entry  uint64 // the serial of the last that the Log has
 
 	lost     uint64 // the last that is not kept any more
 	lostWhen time.Time
@@ -75,6 +76,13 @@ func (v *vectors) hear(o Origin, now time.Time) {
 	}
 	voice := v.voice(o.Node)
 	voice.number, voice.when = max(voice.number, o.Number), now
+}
+
+// attribute notes what the newest entry is of. It needs mu.
+func (g *Log) attribute(e *entry, o Origin) {
+	v := g.voice(o.Node)
+	e.origin, e.prior = o, v.entry
+	v.entry = g.serial()
 }
 
 // lose notes that what o names, which came at a time, is not kept any more.

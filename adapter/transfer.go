@@ -167,9 +167,8 @@ func (g *Log) late(x *Transfer, now time.Time) (late []overheard, err error) {
 		if o := (Origin{node, v.lost}); v.lost > 0 && !x.Heard.Has(o) && !before(o, v.lostWhen) {
 			return nil, fmt.Errorf("%w: what node %s said up to %d, while the other had heard %d", ErrTrimmed, node, v.lost, x.Heard[node])
 		}
-	}
-	for i := range g.n {
-		if e := g.at(i); e.origin.known() && !x.Heard.Has(e.origin) && !before(e.origin, e.when) {
+		// Backwards, as far as it is later: the Log may be long.
+		for e := g.bySerial(v.entry); e != nil && !x.Heard.Has(e.origin) && !before(e.origin, e.when); e = g.bySerial(e.prior) {
 			p := &Packet{NoCompress: e.packet.NoCompress, Data: g.opts.Data(e.packet.Shared(nil))}
 			late = append(late, overheard{at: e.at, kind: kindBroadcast, target: e.target, packet: p})
 		}

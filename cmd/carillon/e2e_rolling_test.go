@@ -42,9 +42,13 @@ func TestRollingRestart(t *testing.T) {
 	stop := c.talk(t, 5)
 
 	var stops stopTimes
+	failed := map[string]float64{} // by the reason, as told by instances before they stop
 	restart := func(t *testing.T) {
 		for i, one := range instances {
 			sleep(t, time.Second)
+			for reason, n := range notRecovered(t, instances[i:i+1]) {
+				failed[reason] += n
+			}
 			stops.add(one.name)
 			one.stop(t)
 			one.start(t)
@@ -55,10 +59,13 @@ func TestRollingRestart(t *testing.T) {
 	stop()
 
 	a := c.audit()
+	for reason, n := range notRecovered(t, instances) {
+		failed[reason] += n
+	}
 	slowest := stops.slowest(c)
 	t.Logf("RESULT rolling restart of 3 instances, %d clients, %v: %s; the last was back %v after its instance was asked to stop; "+
-		"at most %d connections were accepted in a second; %d users went offline",
-		size, time.Since(began).Round(time.Second), a, slowest.Round(time.Millisecond), s.cuts.peak(), len(back.offline()))
+		"at most %d connections were accepted in a second; %d users went offline; not recovered: %v",
+		size, time.Since(began).Round(time.Second), a, slowest.Round(time.Millisecond), s.cuts.peak(), len(back.offline()), failed)
 	if a.journeys < size {
 		t.Errorf("only %d of %d had to move", a.journeys, size)
 	}
