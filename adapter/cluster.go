@@ -92,6 +92,7 @@ func NewCluster(bus *broker.Bus, opts Options) *Cluster {
 			c.asks.down(e.Node.ID)
 			c.pages.down(e.Node.ID)
 		}
+		c.eachLog(func(g *Log) { g.happened(e) })
 		c.keeping.happened(e)
 	})
 	c.startKeeping()
@@ -140,6 +141,16 @@ func (c *Cluster) AwaitNodes(ctx context.Context, n int) error {
 		case <-change:
 		case <-ctx.Done():
 			return fmt.Errorf("adapter: %d other nodes awaited, %d are up: %w", n, up, context.Cause(ctx))
+		}
+	}
+}
+
+func (c *Cluster) eachLog(f func(*Log)) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, n := range c.namespaces {
+		if g := n.log.Load(); g != nil {
+			f(g)
 		}
 	}
 }

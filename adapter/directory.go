@@ -39,6 +39,8 @@ type record struct {
 	body  []byte
 	added [][]byte
 	size  int
+	since time.Time // when it was put
+	doubt bool      // something that was added may be missing
 	until time.Time // when it expires, if its owner is dead, or has been given it and not said more yet
 }
 
@@ -101,6 +103,7 @@ func (d *directory) put(r *record) {
 		return
 	}
 	r.body = slices.Clone(r.body) // not the message that it came in
+	r.since = time.Now()
 	d.insert(r)
 }
 
@@ -186,6 +189,9 @@ func (d *directory) missed(node broker.NodeID) bool {
 	d.down(node)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for _, r := range d.owners[node] {
+		r.doubt = true
+	}
 	return len(d.owners[node]) > 0
 }
 
@@ -199,21 +205,27 @@ func (d *directory) claim(by broker.NodeID, key string, dead func(broker.NodeID)
 		return finding{what: answerLives, node: c.by}
 	case r == nil:
 		return finding{what: answerNone}
+	case c != nil && c.by == by && r.owner == by && r.term == c.term: // the answer may have come too late
+		return granted(r, c.had[len(c.had)-1])
 	case !dead(r.owner):
 		return finding{what: answerLives, node: r.owner}
 	}
-	f := finding{what: answerGranted, term: r.term + 1, node: r.owner, body: r.body, added: r.added}
+	had := r.owner
 	if c == nil {
 		c = new(claimed)
 		d.claims[key] = c
 		d.bytes += recordCost
 	}
-	c.had = append(c.had, r.owner)
-	c.by, c.term, c.until = by, f.term, time.Now().Add(r.ttl)
+	c.had = append(c.had, had)
+	c.by, c.term, c.until = by, r.term+1, time.Now().Add(r.ttl)
 	d.remove(r)
-	r.owner, r.term, r.until = by, f.term, c.until // until by says more of it
+	r.owner, r.term, r.until = by, c.term, c.until // until by says more of it
 	d.insert(r)
-	return f
+	return granted(r, had)
+}
+
+func granted(r *record, had broker.NodeID) finding {
+	return finding{what: answerGranted, term: r.term, node: had, age: time.Since(r.since), doubt: r.doubt, body: r.body, added: r.added}
 }
 
 // release undoes the claim of a term.

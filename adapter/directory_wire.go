@@ -22,7 +22,7 @@ const directoryChannel = "directory"
 //	request  version u8 · claim u8 or release u8 · key str · term uvarint
 //	answer   none u8
 //	         lives u8 · node 16 B
-//	         granted u8 · term uvarint · node 16 B · body str · count uvarint · added str…
+//	         granted u8 · term uvarint · node 16 B · age uvarint, in ms · doubt u8 · body str · count uvarint · added str…
 //
 // An owner puts a record, adds to it, numbered from 1 on, and drops it; ttl, in
 // seconds, is how long it outlives its owner. A node that has given the record
@@ -58,6 +58,7 @@ const (
 
 const (
 	maxKey    = 128       // bytes
+	maxAge    = 1 << 62   // of a record, in ns
 	maxRecord = 256 << 10 // bytes of a record, with what was added
 	maxTTL    = 24 * time.Hour
 )
@@ -155,6 +156,8 @@ type finding struct {
 	what  byte
 	term  uint64        // of granted
 	node  broker.NodeID // of lives: who has it; of granted: who had it
+	age   time.Duration // of granted, in ms
+	doubt bool          // of granted
 	body  []byte        // of granted
 	added [][]byte      // of granted
 }
@@ -167,6 +170,11 @@ func (f *finding) append(b []byte) []byte {
 	case answerGranted:
 		b = binary.AppendUvarint(b, f.term)
 		b = append(b, f.node[:]...)
+		b = binary.AppendUvarint(b, uint64(max(0, f.age.Milliseconds())))
+		b = append(b, 0)
+		if f.doubt {
+			b[len(b)-1] = 1
+		}
 		b = appendString(b, f.body)
 		b = binary.AppendUvarint(b, uint64(len(f.added)))
 		for _, a := range f.added {
@@ -187,7 +195,14 @@ func decodeFinding(b []byte) (f finding, err error) {
 	case answerLives:
 		f.node = d.node()
 	case answerGranted:
-		f.term, f.node, f.body = d.number(), d.node(), d.bytes()
+		f.term, f.node = d.number(), d.node()
+		age := d.number()
+		if age > uint64(maxAge/time.Millisecond) {
+			d.fail()
+		}
+		f.age = time.Duration(age) * time.Millisecond
+		f.doubt = d.byte() != 0
+		f.body = d.bytes()
 		n := d.count()
 		f.added = slices.Grow(f.added, min(n, 64))
 		for range n {

@@ -1,6 +1,11 @@
 package adapter
 
-import "time"
+import (
+	"maps"
+	"time"
+
+	"github.com/carillonhq/carillon/broker"
+)
 
 // An entry is a packet that was delivered or, so that it is known who was
 // concerned then, the change of a socket's room.
@@ -40,7 +45,7 @@ func (g *Log) append(e entry) {
 	for g.n > 0 && g.entries[g.first].when.Before(e.when.Add(-g.journal.opts.Retention)) {
 		g.drop()
 	}
-	for g.n > 0 && g.bytes-g.said.bytes > g.journal.opts.MaxBytes {
+	for g.n > 0 && g.bytes-g.beside() > g.journal.opts.MaxBytes {
 		evicted += g.drop()
 	}
 	g.mu.Unlock()
@@ -102,6 +107,9 @@ func (g *Log) drop() (packets int) {
 	return packets
 }
 
+// beside returns the bytes of what is kept beside the entries. It needs mu.
+func (g *Log) beside() int { return g.said.bytes + g.early.bytes + g.directs.bytes }
+
 // count needs mu.
 func (g *Log) count(bytes int) {
 	g.bytes += bytes
@@ -121,20 +129,26 @@ func (g *Log) expire(now time.Time) (left bool) {
 	for g.n > 0 && !g.at(0).when.After(now.Add(-g.journal.opts.Retention)) {
 		g.drop()
 	}
-	before := g.said.bytes
-	g.said.drop(func(o *overheard) bool { return !o.when.After(now.Add(-maxLag)) }, &g.vectors)
-	g.count(g.said.bytes - before)
+	before := g.beside()
+	g.said.drop(func(o *overheard) bool { return !o.when.After(now.Add(-g.journal.opts.Retention)) }, &g.vectors)
+	g.early.drop(func(o *overheard) bool { return !o.when.After(now.Add(-maxLag)) }, &g.vectors)
+	g.directs.expire(now.Add(-g.journal.opts.Retention))
+	g.count(g.beside() - before)
 	g.quiet(now.Add(-2 * g.journal.opts.Retention))
-	return g.n > 0 || g.said.bytes > 0 || len(g.heard) > 0
+	maps.DeleteFunc(g.absences, func(_ broker.NodeID, a absence) bool { return a.when.Before(now.Add(-2 * g.journal.opts.Retention)) })
+	return g.n > 0 || g.beside() > 0 || len(g.heard) > 0
 }
 
 // shrink drops the oldest until no more than a number of bytes is left.
 func (g *Log) shrink(bytes int) {
 	g.mu.Lock()
 	evicted := 0
-	before := g.said.bytes
-	g.said.drop(func(*overheard) bool { return g.bytes+g.said.bytes-before > bytes }, &g.vectors)
-	g.count(g.said.bytes - before)
+	before := g.beside()
+	more := func() bool { return g.bytes+g.beside()-before > bytes }
+	g.early.drop(func(*overheard) bool { return more() }, &g.vectors)
+	g.said.drop(func(*overheard) bool { return more() }, &g.vectors)
+	g.directs.drop(func(*direct) bool { return more() })
+	g.count(g.beside() - before)
 	for g.n > 0 && g.bytes > bytes {
 		evicted += g.drop()
 	}
@@ -148,8 +162,8 @@ func (g *Log) close() {
 	for g.n > 0 {
 		g.drop()
 	}
-	g.count(-g.said.bytes)
-	g.said, g.vectors = overhear{}, vectors{}
+	g.count(-g.beside())
+	g.said, g.early, g.directs, g.vectors = overhear{}, overhear{}, directs{}, vectors{}
 	g.mu.Unlock()
 	g.journal.remove(g)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/carillonhq/carillon/broker"
 )
@@ -54,6 +55,8 @@ type Claim struct {
 	Sure  bool          // Lives has answered, and so is not just not known to be dead
 	Had   broker.NodeID // who had it before
 	Term  uint64        // later than that in which it was put
+	Age   time.Duration // of the record, since it was put
+	Doubt bool          // something that was added may be missing
 	Body  []byte
 	Added [][]byte
 
@@ -71,6 +74,10 @@ type KeepStats struct {
 }
 
 var _ Keeper = (*clustered)(nil)
+
+// claimPatience is for how long one node is asked for a record: it may be the one
+// that is dead.
+const claimPatience = 300 * time.Millisecond
 
 const (
 	maxRecords     = 200_000
@@ -200,7 +207,13 @@ func (k *keeping) claim(ctx context.Context, key string) (Claim, error) {
 	}
 	var failed error
 	for _, m := range nodes {
-		f, err := k.ask(ctx, m.ID, requestClaim, key, 0)
+		if err := context.Cause(ctx); err != nil {
+			failed = err
+			break
+		}
+		one, done := context.WithTimeout(ctx, claimPatience)
+		f, err := k.ask(one, m.ID, requestClaim, key, 0)
+		done()
 		switch {
 		case err != nil:
 			failed = err
@@ -212,7 +225,7 @@ func (k *keeping) claim(ctx context.Context, key string) (Claim, error) {
 			}
 			return Claim{Lives: f.node, Sure: sure}, nil
 		case f.what == answerGranted:
-			return Claim{Had: f.node, Term: f.term, Body: f.body, Added: f.added, at: m.ID}, nil
+			return Claim{Had: f.node, Term: f.term, Age: f.age, Doubt: f.doubt, Body: f.body, Added: f.added, at: m.ID}, nil
 		}
 	}
 	if failed != nil {

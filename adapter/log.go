@@ -29,8 +29,11 @@ type LogOptions struct {
 	// clients, which is what is kept of it, and tells its size in bytes; nil
 	// refuses it, and nobody gets it. Sockets find it by Packet.Shared, as if
 	// they had built it. at is the packet's Position or, if it is volatile and
-	// so has none, that of the packet before.
-	Build func(data []byte, at Position, noCompress bool) (form any, size int)
+	// so has none, that of the packet before. heard tells up to where whoever has
+	// the packet has heard of every node, for Log.ParseHeard; it is of letters,
+	// digits, '-', '_' and '~', empty where that is not known, and must not be
+	// kept.
+	Build func(data []byte, at Position, heard []byte, noCompress bool) (form any, size int)
 
 	// Data is the inverse of Build: the packet's data again. Export and Import
 	// need it.
@@ -62,9 +65,14 @@ type Log struct {
 	dropped uint64   // entries that there were before
 	head    Position // of the newest packet there was
 	trimmed Position // of the newest packet that is no more kept
-	bytes   int
-	said    overhear // its bytes are among bytes
+	bytes   int      // of all, those of the three below among them
+	said    overhear
+	early   overhear
+	directs directs
 	vectors
+
+	began time.Time
+	text  []byte // of heardText; used under seq
 }
 
 var (
@@ -82,7 +90,7 @@ func (l *Local) Record(j *Journal, opts LogOptions) *Log {
 	if g := l.log.Load(); g != nil {
 		return g
 	}
-	g := &Log{journal: j, local: l, opts: opts}
+	g := &Log{journal: j, local: l, opts: opts, began: time.Now()}
 	g.head = Position(j.last.Load())
 	g.trimmed = g.head
 	l.log.Store(g)
@@ -156,7 +164,7 @@ func (g *Log) Post(id SocketID, p *Packet) (known, delivered bool) {
 	if m == nil {
 		return false, false
 	}
-	p = g.record(Target{Rooms: []Room{Room(id)}}, p)
+	p = g.record(Target{Rooms: []Room{Room(id)}}, p, g.heardText())
 	return true, p != nil && m.socket.Deliver(p)
 }
 
@@ -175,31 +183,33 @@ func (g *Log) deliver(t Target, p *Packet, tell func() Origin) (n int) {
 	if !p.routed { // else no other node has it
 		t = g.unless(t, origin)
 	}
+	if tell != nil { // first, as those who get the packet have heard its number
+		origin = tell()
+	}
+	g.mu.Lock()
+	g.hear(origin, time.Now())
+	g.mu.Unlock()
 	var own *Packet
 	concerned := false
 	g.local.each(t, func(m *member) {
 		if !concerned { // what nobody was to get, nobody missed
 			concerned = true
-			own = g.record(t, p)
+			own = g.record(t, p, g.heardText())
 		}
 		if own != nil && m.socket.Deliver(own) {
 			n++
 		}
 	})
-	if tell != nil {
-		origin = tell()
-	}
-	g.mu.Lock()
-	g.hear(origin, time.Now())
 	kept := own != nil && !p.Volatile
 	if kept && !p.routed && origin.known() {
+		g.mu.Lock()
 		if e := g.newest(); e != nil && e.at == own.at {
 			g.attribute(e, origin)
 		} else { // too large to be kept at all
 			g.lose(origin, time.Now())
 		}
+		g.mu.Unlock()
 	}
-	g.mu.Unlock()
 	if !kept && !p.Volatile {
 		g.overhear(overheard{origin: origin, routed: p.routed, kind: kindBroadcast, target: t, packet: p})
 	}
@@ -209,14 +219,14 @@ func (g *Log) deliver(t Target, p *Packet, tell func() Origin) (n int) {
 // record gives a packet its Position and keeps it. It returns a Packet of the
 // Log's own, since the caller's may be broadcast again, or nil if it can't be
 // built. It needs seq.
-func (g *Log) record(t Target, p *Packet) *Packet {
+func (g *Log) record(t Target, p *Packet, heard []byte) *Packet {
 	own := &Packet{Volatile: p.Volatile, NoCompress: p.NoCompress}
 	at := g.Head()
 	if !p.Volatile {
 		own.at = Position(g.journal.last.Add(1))
 		at = own.at
 	}
-	form, size := g.opts.Build(p.Data, at, p.NoCompress)
+	form, size := g.opts.Build(p.Data, at, heard, p.NoCompress)
 	if form == nil {
 		return nil
 	}
@@ -312,12 +322,9 @@ func (g *Log) missed(id SocketID, behind Position, maxPackets int, f func(*entry
 
 // selects reports whether t selects a socket that is in rooms.
 func (t *Target) selects(rooms map[Room]bool) bool {
-	in := len(t.Rooms) == 0
-	for _, r := range t.Rooms {
-		in = in || rooms[r]
-	}
-	for _, r := range t.Except {
-		in = in && !rooms[r]
-	}
-	return in
+	return t.selectsWhere(func(r Room) bool { return rooms[r] })
+}
+
+func (t *Target) selectsWhere(member func(Room) bool) bool {
+	return (len(t.Rooms) == 0 || slices.ContainsFunc(t.Rooms, member)) && !slices.ContainsFunc(t.Except, member)
 }

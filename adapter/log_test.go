@@ -15,7 +15,9 @@ import (
 )
 
 // asText is LogOptions.Build for sockets that take a packet as text.
-func asText(data []byte, _ adapter.Position, _ bool) (any, int) { return string(data), len(data) }
+func asText(data []byte, _ adapter.Position, _ []byte, _ bool) (any, int) {
+	return string(data), len(data)
+}
 
 // record returns a Local that keeps a Log, and the Log.
 func record(t testing.TB, opts adapter.JournalOptions) (*adapter.Local, *adapter.Log) {

@@ -44,15 +44,22 @@ func (v Vector) Max(o Vector) {
 
 // vectors is what a Log knows of what nodes said; guarded by its mu.
 type vectors struct {
-	heard map[broker.NodeID]*voice
-	spare map[broker.NodeID]map[SocketID]uint64 // sockets that have had what a node says up to a number
+	heard    map[broker.NodeID]*voice
+	spare    map[broker.NodeID]map[SocketID]uint64 // sockets that have had what a node says up to a number
+	absences map[broker.NodeID]absence
+	texts    []*voice // those of heard, in order; nil until they are needed
+
+	ambiguous bool // two of texts have names alike
 }
 
 // A voice is what is known of one node.
 type voice struct {
+	node   broker.NodeID
 	number uint64 // the last that was heard
 	when   time.Time
 	entry  uint64 // the serial of the last that the Log has
+	heard  uint64 // of the last that is in said, see overhear
+	text   []byte // what heardText has of it
 
 	lost     uint64 // the last that is not kept any more
 	lostWhen time.Time
@@ -64,8 +71,9 @@ func (v *vectors) voice(node broker.NodeID) *voice {
 		if v.heard == nil {
 			v.heard = make(map[broker.NodeID]*voice)
 		}
-		o = new(voice)
+		o = &voice{node: node}
 		v.heard[node] = o
+		v.texts = nil
 	}
 	return o
 }
@@ -75,7 +83,7 @@ func (v *vectors) hear(o Origin, now time.Time) {
 		return
 	}
 	voice := v.voice(o.Node)
-	voice.number, voice.when = max(voice.number, o.Number), now
+	voice.number, voice.when, voice.text = max(voice.number, o.Number), now, voice.text[:0]
 }
 
 // attribute notes what the newest entry is of. It needs mu.
@@ -99,6 +107,7 @@ func (v *vectors) quiet(since time.Time) {
 			return false
 		}
 		delete(v.spare, node)
+		v.texts = nil
 		return true
 	})
 }

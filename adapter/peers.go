@@ -18,6 +18,9 @@ type Peers interface {
 	// Node returns the short id of this node.
 	Node() string
 
+	// Members returns the nodes that are up, this one among them.
+	Members() []broker.Member
+
 	// IsUp reports whether there is such a node, other than this one, at present.
 	// It is cheap enough to be asked of whatever a client has sent.
 	IsUp(node string) bool
@@ -58,6 +61,12 @@ var _ Peers = (*clustered)(nil)
 
 // Node implements Peers.
 func (n *clustered) Node() string { return n.prefix }
+
+// Members implements Peers.
+func (n *clustered) Members() []broker.Member {
+	bus := n.cluster.bus
+	return append(bus.Members(), bus.Self())
+}
 
 // IsUp implements Peers.
 func (n *clustered) IsUp(node string) bool {

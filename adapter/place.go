@@ -74,7 +74,9 @@ func (n *clustered) passOn(m *message) bool {
 	err := broker.ErrUnknownNode
 	if m.flags&flagHops < maxHops*flagHop {
 		on.flags += flagHop
-		err = n.cluster.bus.Send(node, channel, on.append(nil))
+		var number uint64
+		number, err = n.cluster.bus.SayTo(node, channel, on.append(nil))
+		n.log.Load().keepDirect(node, number, on)
 	}
 	if errors.Is(err, broker.ErrUnknownNode) { // or has been passed on all the time
 		on.flags &^= flagRouted | flagHops

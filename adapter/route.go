@@ -75,7 +75,7 @@ func (n *clustered) members(t Target) []broker.Member {
 }
 
 // tell sends a message to the nodes concerned. It returns under which number,
-// if it was to all.
+// if it was to all. It needs the sequencer, if there is one.
 func (n *clustered) tell(m message) (o Origin, err error) {
 	nodes, all := n.route(m.target)
 	if !all && len(nodes) == 0 {
@@ -94,7 +94,8 @@ func (n *clustered) tell(m message) (o Origin, err error) {
 		number, err = n.cluster.bus.Say(channel, data)
 	}
 	for _, node := range nodes {
-		failed := n.cluster.bus.Send(node, channel, data)
+		number, failed := n.cluster.bus.SayTo(node, channel, data)
+		n.log.Load().keepDirect(node, number, m)
 		if !errors.Is(failed, broker.ErrUnknownNode) { // else it has just gone, and its sockets with it
 			err = errors.Join(err, failed)
 		}
@@ -106,7 +107,8 @@ func (n *clustered) tell(m message) (o Origin, err error) {
 }
 
 // ask sends a request to the nodes concerned; nil if there are none. It returns
-// under which number, if it was to all.
+// under which number, if it was to all. What is to be delivered it sends under
+// the sequencer, if there is one.
 func (n *clustered) ask(m message) (g *broker.Gather, o Origin, err error) {
 	nodes, all := n.route(m.target)
 	if !all && len(nodes) == 0 {
@@ -125,6 +127,9 @@ func (n *clustered) ask(m message) (g *broker.Gather, o Origin, err error) {
 	}
 	if all {
 		o = n.cluster.origin(g.Number())
+	}
+	for _, node := range nodes {
+		n.log.Load().keepDirect(node, g.NumberTo(node), m)
 	}
 	return g, o, nil
 }

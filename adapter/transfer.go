@@ -125,18 +125,25 @@ func (g *Log) Import(s Socket, x *Transfer) (Import, error) {
 	g.local.mu.Unlock()
 	g.Park(x.ID)
 	own := Target{Rooms: []Room{Room(x.ID)}}
-	for _, m := range x.Missed {
-		g.recordFormer(own, &Packet{Data: m.Data, NoCompress: m.NoCompress}, m.Former)
+	last := len(x.Missed) + len(more) - 1
+	heard := func(i int) []byte {
+		if i < last {
+			return nil
+		}
+		return g.heardText() // who has it has all of them
 	}
-	for _, p := range more {
-		g.recordFormer(own, p, nil)
+	for i, m := range x.Missed {
+		g.recordFormer(own, &Packet{Data: m.Data, NoCompress: m.NoCompress}, heard(i), m.Former)
+	}
+	for i, p := range more {
+		g.record(own, p, heard(len(x.Missed)+i))
 	}
 	g.ahead(x)
 	return in, nil
 }
 
-func (g *Log) recordFormer(t Target, p *Packet, former []Place) {
-	own := g.record(t, p)
+func (g *Log) recordFormer(t Target, p *Packet, heard []byte, former []Place) {
+	own := g.record(t, p, heard)
 	if own == nil {
 		return
 	}
@@ -147,13 +154,13 @@ func (g *Log) recordFormer(t Target, p *Packet, former []Place) {
 	}
 }
 
-// slack is how long ago a socket that is new may have been made before the node
+// Slack is how long ago a socket that is new may have been made before the node
 // that it comes from heard of one that it had not heard yet.
-const slack = time.Second
+const Slack = time.Second
 
 // late returns what this node was told that x.Heard lacks, in order.
 func (g *Log) late(x *Transfer, now time.Time) (late []overheard, err error) {
-	born := now.Add(-x.Age - slack)
+	born := now.Add(-x.Age - Slack)
 	// What a node said before the other heard of it, and before there was the
 	// socket, is not for it.
 	before := func(o Origin, when time.Time) bool {
@@ -172,20 +179,16 @@ func (g *Log) late(x *Transfer, now time.Time) (late []overheard, err error) {
 			p := &Packet{NoCompress: e.packet.NoCompress, Data: g.opts.Data(e.packet.Shared(nil))}
 			late = append(late, overheard{at: e.at, kind: kindBroadcast, target: e.target, packet: p})
 		}
-	}
-	all := g.said.all()
-	for i := range all {
-		o := &all[i]
-		switch {
-		case o.routed: // it came ahead of the socket, and nobody has got it
-			if o.taken || !slices.Contains(o.target.Rooms, self) {
-				continue
-			}
-			o.taken = true
-		case x.Heard.Has(o.origin) || before(o.origin, o.when):
-			continue
+		for o := g.said.bySerial(v.heard); o != nil && !x.Heard.Has(o.origin) && !before(o.origin, o.when); o = g.said.bySerial(o.prior) {
+			late = append(late, *o)
 		}
-		late = append(late, *o)
+	}
+	early := g.early.all()
+	for i := range early { // it came ahead of the socket, and nobody has got it
+		if o := &early[i]; !o.taken && slices.Contains(o.target.Rooms, self) {
+			o.taken = true
+			late = append(late, *o)
+		}
 	}
 	slices.SortFunc(late, func(a, b overheard) int { return cmp.Compare(a.at, b.at) })
 	return late, nil

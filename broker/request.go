@@ -20,6 +20,7 @@ type Gather struct {
 	b       *Bus
 	id      uint64
 	number  uint64
+	numbers map[NodeID]uint64 // of one to nodes one by one
 	expires time.Time
 
 	mu      sync.Mutex // guards what follows
@@ -103,8 +104,10 @@ func (b *Bus) request(m message, to []NodeID) (*Gather, error) {
 		if err := b.admit(&m, len(ask)); err != nil {
 			return nil, err
 		}
+		g.numbers = make(map[NodeID]uint64, len(ask))
 		for _, p := range ask {
 			b.numbered(p, m)
+			g.numbers[p.ID] = b.seq
 		}
 	}
 	for _, p := range ask {
@@ -118,6 +121,10 @@ func (b *Bus) request(m message, to []NodeID) (*Gather, error) {
 // Number returns the Message.Number of a request to all; 0 if it went to nodes
 // one by one, or to nobody.
 func (g *Gather) Number() uint64 { return g.number }
+
+// NumberTo returns the Message.Number of a request to nodes one by one for one
+// of them; 0 if that was not up.
+func (g *Gather) NumberTo(node NodeID) uint64 { return g.numbers[node] }
 
 // Wait returns one answer for each node that was asked, sorted as Members,
 // once all are there; when ctx ends before, or the Bus is closed, those that

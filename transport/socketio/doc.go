@@ -123,11 +123,18 @@
 // With the adapters of a Cluster that is so on whatever node the client comes
 // back: the socket moves there, and OnDisconnect's functions have returned on the
 // node before. While it moves, nobody finds it who counts, fetches or asks
-// sockets, and what different nodes send to it alone may change places. Of a node
-// that dies others know its sockets' ids, rooms and data: a client of it has them
-// again, but is not Recovered, since it may have missed events (Socket.Restored).
-// Who is put out, or made to join or leave, between its node's death and its
-// return is not.
+// sockets, and what different nodes send to it alone may change places.
+//
+// If the node dies, others know its sockets' ids, rooms and data, and the offsets
+// that clients have tell how much of what each node said they had: so a client is
+// recovered all the same, once the node is known to be dead, and gets what other
+// nodes sent, and the dead one to others, each once and in the order of each. What
+// the dead node had told nobody is lost: what it emitted to its own sockets alone,
+// and the broadcasts, changes of rooms and of data of its last moment (50 ms at
+// the most). Where it is not certain what the client missed, for which there are
+// more reasons then than else (nodes that were not there or not heard, over a
+// dozen of them, or too much that was said), it has its id, rooms and data again,
+// but is not Recovered (Socket.Restored).
 //
 // What it cannot do: an event that asks for an acknowledgement, and one that is
 // volatile, is not sent again; and an event of the client's that was under way may

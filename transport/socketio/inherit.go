@@ -17,29 +17,43 @@ const (
 	heirAsk   = time.Second // of one answer
 )
 
-// inherit returns the Socket of a client whose node has died: with the id, the
-// rooms and the data that it had there, though not recovered, as events may be
-// missing: the client is told a new pid, and so knows. It returns nil if nothing
-// is to be had, and waits while the node is only suspected: two would have the
-// same socket else.
-func (c *client) inherit(n *Namespace, h *Handshake, t ticket) *Socket {
+// inherit has the seat of a client whose node has died come here, if all that it
+// has missed can be told; it reports whether the seat may be had now. Else it returns a Socket with the id, the rooms and the
+// data that it had there, though not recovered, as events may be missing: the
+// client is told a new pid, and so knows. It returns nil if nothing is to be had,
+// and waits while the node is only suspected: two would have the same socket
+// else.
+func (c *client) inherit(n *Namespace, h *Handshake, t ticket) (s *Socket, inherited bool) {
 	w := n.wills
 	if w == nil || t.pid == "" {
-		return nil
+		return nil, false
 	}
+	done, mine := n.moves.begin(t.pid)
+	if !mine { // another client is at it
+		select {
+		case <-done:
+		case <-c.ctx.Done():
+		}
+		return nil, true
+	}
+	defer n.moves.end(t.pid)
 	claim, ok := w.claim(c.ctx, t.pid)
 	if !ok {
-		return nil
+		return nil, claim.Sure // another attempt has been faster, maybe on another node
 	}
 	left, err := decodeWill(claim.Body, claim.Added)
 	if err != nil {
 		w.keeper.Settle(t.pid, claim)
 		n.logger().Warn("what a dead node left of a socket is dropped", "error", err)
-		return nil
+		return nil, false
+	}
+	if n.regain(c.ctx, t, claim) {
+		w.keeper.Settle(t.pid, claim) // which is not what was put in its place
+		return nil, true
 	}
 	if c.ctx.Err() != nil { // nobody is there any more: it may come back once more
 		w.keeper.Release(t.pid, claim)
-		return nil
+		return nil, false
 	}
 	w.keeper.Settle(t.pid, claim)
 	a := newSeat(n, t.offset)
@@ -48,11 +62,11 @@ func (c *client) inherit(n *Namespace, h *Handshake, t ticket) *Socket {
 	if a.data, err = n.server.recovery.opts.decode(left.Data); err != nil {
 		n.logger().Error("data of a socket whose node died", "socket", a.id, "error", err)
 	}
-	s := newSocket(c, n, h, a)
+	s = newSocket(c, n, h, a)
 	s.rooms = left.Rooms
 	s.restored = true
 	n.unrecovered(UnrecoveredDied)
-	return s
+	return s, false
 }
 
 // claim gets what is kept of a seat; false if nothing is, or another node has

@@ -8,12 +8,12 @@ import (
 
 // mark is adapter.LogOptions.Build: the *outgoing of an event with an offset as
 // its last argument.
-func (n *Namespace) mark(data []byte, at adapter.Position, noCompress bool) (form any, size int) {
+func (n *Namespace) mark(data []byte, at adapter.Position, heard []byte, noCompress bool) (form any, size int) {
 	e, ok := decodeData(data)
 	if !ok {
 		return nil, 0
 	}
-	e, ok = n.withArg(e, n.offset(at))
+	e, ok = n.withArg(e, n.offset(at, heard))
 	if !ok {
 		return nil, 0
 	}

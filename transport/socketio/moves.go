@@ -61,6 +61,7 @@ type news struct {
 	Node   string      `json:"node,omitempty"`
 
 	SID  adapter.SocketID `json:"sid,omitempty"`
+	Dead []byte           `json:"dead,omitempty"` // a broker.NodeID
 	Data json.RawMessage  `json:"data,omitempty"`
 	Seat *seatNews        `json:"seat,omitempty"`
 
@@ -84,6 +85,8 @@ const (
 	newsPlaced    what = "placed"    // to all: the sender has these seats now
 	newsGone      what = "gone"      // to all: these seats are nowhere any more
 	newsData      what = "data"      // to the node that has the seat of SID: its data has changed
+	newsOwed      what = "owed"      // what was said to the dead node alone, behind Term, since Age, that SID may not have?
+	newsOwes      what = "owes"      // it is in rest
 )
 
 // seatNews is a seat that goes to another node.
@@ -160,7 +163,9 @@ func (m *moves) hear(from string, body []byte) {
 		m.abort(from, n)
 	case newsCommitted:
 		m.arrive(from, n)
-	case newsGive, newsNo, newsMoved, newsHere:
+	case newsOwed:
+		m.owes(from, n)
+	case newsGive, newsNo, newsMoved, newsHere, newsOwes:
 		m.reply(from, n)
 	case newsWho:
 		m.who(from, n)

@@ -18,11 +18,11 @@ import (
 // of Socket.IO 4.6 or later, or to know as much; those of 2.x don't.
 //
 // Where a node dies, others know its sockets' ids, rooms and data, as they were
-// 50 ms before at the latest, but not what their clients had and missed: such a
-// client is not recovered, and has a new socket of that id, with those rooms and
-// that data (see Socket.Restored), once the node is known to be dead. So it is
-// for Window and a minute. DisconnectSockets, SocketsJoin and the like pass it
-// by between the death and its return.
+// 50 ms before at the latest, and what other nodes said to them. If that is not
+// enough to tell what a client missed, it is not recovered, and has a new socket
+// of that id, with those rooms and that data (see Socket.Restored), once the node
+// is known to be dead. So it is for Window and a minute. DisconnectSockets,
+// SocketsJoin and the like pass the latter by between the death and its return.
 //
 // Events that are not asked to be acknowledged have one argument more then, the
 // last: a text by which the client tells where it stood.
@@ -74,7 +74,7 @@ const (
 	UnrecoveredTrimmed   Unrecovered = "trimmed"   // some of what it missed had to be given up: Recovery.MaxBytes, Recovery.MaxTotal
 	UnrecoveredTooMuch   Unrecovered = "too much"  // it missed more than Recovery.MaxReplay
 	UnrecoveredOvertaken Unrecovered = "overtaken" // it, or somebody with its identifier, has come once more
-	UnrecoveredDied      Unrecovered = "died"      // its node has: it has its id, rooms and data again, but may have missed events
+	UnrecoveredDied      Unrecovered = "died"      // its node has, and what it missed is not known: it has its id, rooms and data again
 
 	UnrecoveredUnreachable Unrecovered = "unreachable" // the node that has what is kept did not answer in time
 )
@@ -98,7 +98,8 @@ type recovery struct {
 	opts    Recovery
 	journal *adapter.Journal
 	parking parking
-	pending pending // other nodes' requests at work
+	silence time.Duration // that a client's loss may take to be noticed, at most
+	pending pending       // other nodes' requests at work
 	misses  misses
 }
 
@@ -120,8 +121,8 @@ func newRecovery(opts Options) *recovery {
 	o.MaxReplay = min(o.MaxReplay, cmp.Or(max(0, e.MaxQueue), 1<<20)/4*3)
 	// A client's loss may be noticed so late.
 	silence := cmp.Or(max(0, e.PingInterval), 25*time.Second) + cmp.Or(max(0, e.PingTimeout), 20*time.Second)
-	r := &recovery{opts: o, journal: adapter.NewJournal(adapter.JournalOptions{
-		Retention: o.Window + silence + 10*time.Second,
+	r := &recovery{opts: o, silence: silence, journal: adapter.NewJournal(adapter.JournalOptions{
+		Retention: o.Window + silence + heirPatience,
 		MaxBytes:  o.MaxBytes,
 		MaxTotal:  o.MaxTotal,
 	})}
@@ -229,31 +230,36 @@ func takeTicket(auth Raw) (ticket, Raw) {
 	return t, rest
 }
 
-// Offsets are a digit for their form, the node, a dot and the position.
+// Offsets are a digit for their form, the node, a dot, the position, and what
+// had been heard there of all nodes (adapter.Log.Heard), if that is known.
 const offsetForm = '1'
 
-func (n *Namespace) offset(at adapter.Position) string {
-	return offsetOf(adapter.Place{Node: n.log.Node(), At: at})
+func (n *Namespace) offset(at adapter.Position, heard []byte) string {
+	return offsetOf(adapter.Place{Node: n.log.Node(), At: at}, heard)
 }
 
-func offsetOf(p adapter.Place) string {
+func offsetOf(p adapter.Place, heard []byte) string {
 	node, at := p.Node, p.At
-	b := make([]byte, 0, len(node)+15)
+	b := make([]byte, 0, len(node)+15+len(heard))
 	b = append(b, offsetForm)
 	b = append(b, node...)
 	b = append(b, '.')
-	return string(strconv.AppendUint(b, uint64(at), 36))
+	b = strconv.AppendUint(b, uint64(at), 36)
+	return string(append(b, heard...))
 }
 
 // parseOffset is the inverse of offsetOf.
-func parseOffset(offset string) (p adapter.Place, ok bool) {
+func parseOffset(offset string) (p adapter.Place, heard string, ok bool) {
 	node, digits, ok := strings.Cut(offset, ".")
 	if !ok || node == "" || node[0] != offsetForm {
-		return p, false
+		return p, "", false
+	}
+	if i := strings.IndexByte(digits, '~'); i >= 0 {
+		digits, heard = digits[:i], digits[i:]
 	}
 	at, err := strconv.ParseUint(digits, 36, 64)
 	p = adapter.Place{Node: node[1:], At: adapter.Position(at)}
-	return p, err == nil && offsetOf(p) == offset
+	return p, heard, err == nil && offsetOf(p, []byte(heard)) == offset
 }
 
 // newPID returns a secret by which a client is known again. It begins with the

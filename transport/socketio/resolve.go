@@ -14,7 +14,7 @@ func (a *seat) resolve(offset string) (from adapter.Position, ok bool) {
 	if offset == "" || offset == a.entry {
 		return a.start, a.whole
 	}
-	p, ok := parseOffset(offset)
+	p, _, ok := parseOffset(offset)
 	if !ok {
 		return 0, false
 	}

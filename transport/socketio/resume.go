@@ -51,18 +51,34 @@ func (c *client) seated(n *Namespace, h *Handshake, t ticket) *Socket {
 			}
 		}
 		if a != nil {
-			s := newSocket(c, n, h, a)
-			s.ticket, s.from, s.term, s.recovered = t, from, term, true
-			return s
+			return recoveredSocket(c, n, h, t, a, from, term)
 		}
-		if why == UnrecoveredUnknown || why == UnrecoveredUnreachable {
-			if s := c.inherit(n, h, t); s != nil {
+		// Its node may be dead, and it be at it for the second time at once.
+		for try := 0; try < maxTries && (why == UnrecoveredUnknown || why == UnrecoveredUnreachable); try++ {
+			s, again := c.inherit(n, h, t)
+			if s != nil {
 				return s
+			} else if !again {
+				break
+			}
+			if a, from, term, why = n.claim(t); a == nil && why == UnrecoveredUnknown {
+				if why = n.moves.take(c.ctx, t, h.Address, time.Now()); why == "" {
+					a, from, term, why = n.claim(t)
+				}
+			}
+			if a != nil {
+				return recoveredSocket(c, n, h, t, a, from, term)
 			}
 		}
 		n.unrecovered(why)
 	}
 	return newSocket(c, n, h, newSeat(n, t.offset))
+}
+
+func recoveredSocket(c *client, n *Namespace, h *Handshake, t ticket, a *seat, from adapter.Position, term uint64) *Socket {
+	s := newSocket(c, n, h, a)
+	s.ticket, s.from, s.term, s.recovered = t, from, term, true
+	return s
 }
 
 func (n *Namespace) unrecovered(why Unrecovered) {
@@ -184,6 +200,7 @@ func (a *seat) take(s *Socket) bool {
 		return false
 	}
 	a.state, a.taken = seatTaken, time.Now()
+	a.amend(&will{Version: willVersion, Back: true})
 	a.granted = nil
 	a.current.Store(s)
 	a.namespace.log.Return(a.id)

@@ -22,10 +22,13 @@ type seat struct {
 	entry     string // the offset that the client came with when the seat was new; not of this one
 	start     adapter.Position
 	born      time.Time
+	came      time.Time // to this node
 
 	// Of one that has come from another node.
 	whole bool            // its client had nothing of it before start
 	base  []adapter.Place // where start was on other nodes
+	ahead string          // what its client had, or is to be sent from here: an adapter.Vector's Text
+	moved bool            // it has come from another node
 
 	// Used under the sequencer alone.
 	last adapter.Position // of the last packet that was for it
@@ -41,6 +44,7 @@ type seat struct {
 	granted *grant // nil unless another node may have it
 
 	kept  atomic.Bool   // by other nodes, see will
+	roomy atomic.Int64  // when its rooms changed last, in Unix nanoseconds
 	edits atomic.Uint64 // of data
 
 	// Guarded by parking.mu.
@@ -143,7 +147,7 @@ func (a *seat) is(state seatState) bool {
 // and s.mu.
 func (a *seat) open(s *Socket) {
 	n := a.namespace
-	a.start = n.log.Head()
+	a.start, a.came = n.log.Head(), time.Now()
 	a.last, a.sent = a.start, a.start
 	a.mu.Lock()
 	a.state, a.taken = seatTaken, time.Now()
@@ -153,7 +157,7 @@ func (a *seat) open(s *Socket) {
 	n.mu.Lock()
 	n.seats[a.pid] = a
 	n.mu.Unlock()
-	a.bequeath(s.rooms)
+	a.bequeath(s.rooms, true)
 	if s.restored && n.moves != nil {
 		n.moves.here(a)
 	}
@@ -165,6 +169,7 @@ func (a *seat) park() (crowded *seat) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.state = seatParked
+	a.amend(&will{Version: willVersion, Parked: true})
 	a.namespace.log.Park(a.id)
 	return a.namespace.server.recovery.parking.add(a, 0)
 }

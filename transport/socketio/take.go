@@ -214,37 +214,48 @@ func (n *Namespace) admitSeat(s *seatNews, x *adapter.Transfer) (why Unrecovered
 	if err != nil {
 		n.logger().Error("data of a socket that comes from another node", "socket", x.ID, "error", err)
 	}
-	a := &seat{namespace: n, id: x.ID, pid: s.PID, entry: s.Entry, base: s.Base, data: data, term: s.Term}
+	a := &seat{namespace: n, id: x.ID, pid: s.PID, entry: s.Entry, base: s.Base, whole: s.Whole, data: data, term: s.Term}
 	a.born = time.Now().Add(-x.Age)
+	a.moved, a.ahead = true, x.Heard.Text()
+	n.raiseAckID(s.Ack)
+	why = n.install(a, time.Duration(s.Away)*time.Millisecond, func() (adapter.Import, error) { return n.log.Import(a, x) })
+	if why == UnrecoveredTrimmed { // it is nowhere now
+		n.moves.lost(a)
+	}
+	return why
+}
+
+// install makes a seat, whose client went a while ago, one of this node, which is
+// parked. take, called under the sequencer, has the log know its socket.
+func (n *Namespace) install(a *seat, away time.Duration, take func() (adapter.Import, error)) (why Unrecovered) {
 	var in adapter.Import
 	var crowded *seat
 	n.log.Sequence(func() {
-		if n.seatOf(s.PID) != nil {
+		if n.seatOf(a.pid) != nil {
 			why = UnrecoveredOvertaken
 			return
 		}
 		n.server.stay(n)
-		if in, err = n.log.Import(a, x); err != nil {
+		var err error
+		if in, err = take(); err != nil {
 			why = UnrecoveredTrimmed
 			return
 		}
-		a.start, a.whole = in.Start, s.Whole
+		a.start, a.came = in.Start, time.Now()
 		a.last, a.sent = n.log.Head(), in.Start
-		n.raiseAckID(s.Ack)
 		n.mu.Lock()
 		n.seats[a.pid] = a
 		n.mu.Unlock()
 		a.mu.Lock()
 		a.state = seatParked
-		crowded = n.server.recovery.parking.add(a, time.Duration(s.Away)*time.Millisecond)
+		crowded = n.server.recovery.parking.add(a, away)
 		a.mu.Unlock()
 		n.moves.here(a)
-		a.bequeath(n.adapter.Rooms(a.id))
+		a.bequeath(n.adapter.Rooms(a.id), true)
 	})
 	switch {
-	case why == UnrecoveredTrimmed: // it is nowhere now
+	case why == UnrecoveredTrimmed:
 		n.server.exit(n)
-		n.moves.lost(a)
 		return why
 	case why != "":
 		return why

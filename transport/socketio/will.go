@@ -36,6 +36,21 @@ type will struct {
 
 	Set  bool            `json:"set,omitempty"` // the data was
 	Data json.RawMessage `json:"data,omitempty"`
+
+	// What had been heard when it was written, as adapter.Log.Heard has it.
+	At string `json:"at,omitempty"`
+
+	// Of the whole, for Namespace.regain.
+	Node   string `json:"node,omitempty"`   // which has written it
+	Entry  string `json:"entry,omitempty"`  // the seat's
+	First  bool   `json:"first,omitempty"`  // it was written as the seat came to be, there
+	Moved  bool   `json:"moved,omitempty"`  // which it did by coming from another node,
+	Ahead  string `json:"ahead,omitempty"`  // when its client had, or was to get, as much
+	Age    int64  `json:"age,omitempty"`    // for how long it had been there, in ms
+	Unsure bool   `json:"unsure,omitempty"` // its rooms had changed lately
+
+	Parked bool `json:"parked,omitempty"` // its client has gone; of a change, too
+	Back   bool `json:"back,omitempty"`   // of a change: and has come back
 }
 
 const willVersion = 1
@@ -104,7 +119,7 @@ func decodeOne(b []byte) (w will, err error) {
 
 // bequeath has other nodes keep what the seat is. It is called under the
 // sequencer.
-func (a *seat) bequeath(rooms []adapter.Room) {
+func (a *seat) bequeath(rooms []adapter.Room, first bool) {
 	w := a.namespace.wills
 	if w == nil {
 		return
@@ -114,7 +129,7 @@ func (a *seat) bequeath(rooms []adapter.Room) {
 	a.mu.Lock()
 	term := a.term + 1
 	a.mu.Unlock()
-	body, err := a.will(rooms)
+	body, err := a.will(rooms, a.namespace.log.Heard(), first)
 	if err == nil {
 		err = w.keeper.Keep(&w.source, a.pid, term, body)
 	}
@@ -142,11 +157,20 @@ func (a *seat) revoke() {
 	}
 }
 
-func (a *seat) will(rooms []adapter.Room) ([]byte, error) {
+// will returns the whole, at a moment when so much had been heard.
+func (a *seat) will(rooms []adapter.Room, heard string, first bool) ([]byte, error) {
 	a.mu.Lock()
-	data := a.data
+	data, parked := a.data, a.state == seatParked
 	a.mu.Unlock()
-	w := will{Version: willVersion, ID: a.id, Rooms: rooms}
+	w := will{
+		Version: willVersion, ID: a.id, Rooms: rooms,
+		At: heard, Node: a.namespace.log.Node(), Entry: a.entry, First: first, Moved: a.moved, Ahead: a.ahead, Parked: parked,
+	}
+	if !first {
+		r := a.namespace.server.recovery
+		w.Age = milliseconds(time.Since(a.came))
+		w.Unsure = time.Since(time.Unix(0, a.roomy.Load())) < r.opts.Window+r.silence+heirPatience
+	}
 	var err error
 	if data != nil {
 		w.Data, err = a.namespace.server.recovery.opts.encodeWill(data)
@@ -167,7 +191,11 @@ func (o *Recovery) encodeWill(data any) (json.RawMessage, error) {
 
 // RoomChanged implements adapter.Roomer.
 func (a *seat) RoomChanged(room adapter.Room, joined bool) {
-	w := will{Version: willVersion}
+	if !a.kept.Load() {
+		return
+	}
+	a.roomy.Store(time.Now().UnixNano())
+	w := will{Version: willVersion, At: a.namespace.log.Heard()}
 	if joined {
 		w.Rooms = []adapter.Room{room}
 	} else {
@@ -210,7 +238,10 @@ func (w *wills) whole(pids []string) map[string][]byte {
 		if a == nil || !a.kept.Load() {
 			continue
 		}
-		if body, err := a.will(n.adapter.Rooms(a.id)); err == nil {
+		var rooms []adapter.Room
+		var heard string
+		n.log.Sequence(func() { rooms, heard = n.adapter.Rooms(a.id), n.log.Heard() })
+		if body, err := a.will(rooms, heard, false); err == nil {
 			all[pid] = body
 		}
 	}
