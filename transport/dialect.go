@@ -94,6 +94,7 @@ func (d Dialect) encode(p Frame) Frame {
 type rare struct {
 	webSocket [dialects]lazy
 	deflated  [dialects]lazy
+	text4     lazy // of those with binary
 	text3     lazy
 	records3  lazy
 }

@@ -3,7 +3,6 @@ package transport
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"sync"
 	"sync/atomic"
 )
 
@@ -26,9 +25,6 @@ type Frames struct {
 	one    [1]Frame
 	binary bool // one of parts is
 	plain  bool // not to be compressed
-
-	pollOnce sync.Once
-	poll     []byte
 
 	rare atomic.Pointer[rare] // nil until a form is asked for that few clients take
 }
@@ -84,7 +80,7 @@ func (f *Frames) Polling() []byte {
 	if len(f.parts) == 1 && !f.parts[0].Binary {
 		return f.parts[0].Data
 	}
-	f.pollOnce.Do(func() {
+	return f.rarely().text4.get(func() []byte {
 		n := len(f.parts)
 		for _, p := range f.parts {
 			n += 1 + base64.StdEncoding.EncodedLen(len(p.Data))
@@ -101,9 +97,8 @@ func (f *Frames) Polling() []byte {
 				b = append(b, p.Data...)
 			}
 		}
-		f.poll = b
+		return b
 	})
-	return f.poll
 }
 
 // Separator joins the packets of a polling payload (Engine.IO protocol v4).

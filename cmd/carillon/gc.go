@@ -17,7 +17,7 @@ import (
 // default, as much again as lives but 4 MiB at least, is the wrong way round
 // for a server.
 const (
-	garbageFloor = 24 << 20
+	garbageFloor = 40 << 20
 	garbageShare = 50 // percent
 )
 

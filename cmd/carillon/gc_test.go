@@ -11,9 +11,9 @@ func TestGCPercent(t *testing.T) {
 	for live, want := range map[uint64]int{
 		0:         1000,
 		1 << 20:   1000,
-		12 << 20:  200,
-		24 << 20:  100,
-		48 << 20:  50,
+		20 << 20:  200,
+		40 << 20:  100,
+		80 << 20:  50,
 		480 << 20: 50,
 	} {
 		if got := gcPercent(live); got != want {

@@ -107,8 +107,11 @@ func (s *service) request(socket *socketio.Socket) auth.Request {
 
 // jsonOf is empty for null. Binary, which no token is, reads as text.
 func jsonOf(raw socketio.Raw) json.RawMessage {
-	var text json.RawMessage
-	if raw.IsNull() || raw.Decode(&text) != nil {
+	if raw.IsNull() {
+		return nil
+	}
+	text, err := raw.MarshalJSON()
+	if err != nil || !json.Valid(text) {
 		return nil
 	}
 	return text

@@ -11,13 +11,17 @@ type link struct {
 	s    *Session
 	name string
 	conn transport.Conn // of a candidate: nil, under Session.mu, until its request was answered
-	done chan struct{}  // closed when a link that is not in use (any more) has ended
+	done chan struct{}  // of one over polling: closed when it is not in use any more and has ended
 
 	failed string // why it was turned down as a candidate; guarded by Session.mu
 }
 
 func (s *Session) newLink(name string, c transport.Conn) *link {
-	return &link{s: s, name: name, conn: c, done: make(chan struct{})}
+	l := &link{s: s, name: name, conn: c}
+	if name == Polling {
+		l.done = make(chan struct{})
+	}
+	return l
 }
 
 // Frame takes a packet of the client. What it means depends on whether the

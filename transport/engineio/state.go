@@ -92,7 +92,9 @@ func (s *Session) gone(l *link, err error) {
 		}
 		failed := l.failed
 		s.mu.Unlock()
-		close(l.done)
+		if l.done != nil {
+			close(l.done)
+		}
 		if f := s.srv.opts.Hooks.UpgradeFailed; failed != "" && f != nil {
 			f(failed)
 		}

@@ -64,7 +64,10 @@ func (s *Socket) enter() bool {
 func (s *Socket) letIn() {
 	s.rooms = nil
 	s.state.Store(connected)
-	s.client.timer.Stop()
+	c := s.client
+	c.mu.Lock()
+	c.joins()
+	c.mu.Unlock()
 }
 
 // welcome returns the answer to a CONNECT packet.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -20,7 +19,6 @@ type client struct {
 	server  *Server
 	session *engineio.Session
 	v3      bool            // it speaks Socket.IO protocol v4, over Engine.IO v3
-	timer   *time.Timer     // closes a session that joins no namespace
 	ctx     context.Context // ours, not a caller's: ends with the session
 	life    life            // ctx
 
@@ -29,9 +27,10 @@ type client struct {
 	forced  bool // we close the session: what still comes is dropped
 
 	mu      sync.Mutex // guards all below
-	sockets map[string]*Socket
+	sockets sockets
 	joined  uint64 // number of sockets that there were
 	closed  bool
+	timer   *time.Timer // closes a session that joins no namespace; nil when it has joined one
 }
 
 var (
@@ -40,9 +39,11 @@ var (
 )
 
 func newClient(server *Server, session *engineio.Session) *client {
-	c := &client{server: server, session: session, decoder: server.opts.Parser.NewDecoder(), sockets: make(map[string]*Socket)}
+	c := &client{server: server, session: session, decoder: server.opts.Parser.NewDecoder()}
 	c.ctx = &c.life
+	c.mu.Lock()
 	c.timer = time.AfterFunc(server.opts.ConnectTimeout, c.timeout)
+	c.mu.Unlock()
 	if c.v3 = server.protocolOf(session) == 3; c.v3 {
 		c.connect("/", Raw{}) // it takes that for granted
 	}
@@ -53,12 +54,20 @@ func newClient(server *Server, session *engineio.Session) *client {
 func (c *client) timeout() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, s := range c.sockets {
+	for _, s := range c.sockets.all() {
 		if s.Connected() {
 			return
 		}
 	}
 	c.session.Close()
+}
+
+// joins ends the wait for the first socket. It needs mu.
+func (c *client) joins() {
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil // it takes as much as the client
+	}
 }
 
 // Message implements engineio.Receiver. An error closes the session.
@@ -103,7 +112,7 @@ func (c *client) receive(p *Packet) error {
 		return c.connect(p.Namespace, auth)
 	}
 	c.mu.Lock()
-	s := c.sockets[p.Namespace]
+	s := c.sockets.in(p.Namespace)
 	c.mu.Unlock()
 	isAck := p.Type == TypeAck
 	if s == nil {
@@ -176,7 +185,7 @@ func eventName(args Args) (string, error) {
 // connect answers a CONNECT packet.
 func (c *client) connect(name string, auth Raw) error {
 	c.mu.Lock()
-	old, closed := c.sockets[name], c.closed
+	old, closed := c.sockets.in(name), c.closed
 	c.mu.Unlock()
 	if closed { // by us, with packets still coming in
 		return nil
@@ -203,7 +212,7 @@ func (c *client) connect(name string, auth Raw) error {
 	if !closed {
 		c.joined++
 		s.order = c.joined
-		c.sockets[name] = s // only we, called one at a time, put sockets in
+		c.sockets.put(s) // only we, called one at a time, put sockets in
 	}
 	c.mu.Unlock()
 	if closed {
@@ -227,9 +236,7 @@ func (c *client) refuse(namespace string, err connectError) {
 func (c *client) forget(s *Socket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.sockets[s.namespace.name] == s {
-		delete(c.sockets, s.namespace.name)
-	}
+	c.sockets.drop(s)
 }
 
 // Ended implements engineio.Ender: handlers that wait for their ctx return, and
@@ -240,7 +247,7 @@ func (c *client) Ended() { c.cancel() }
 func (c *client) cancel() {
 	c.life.end()
 	c.mu.Lock()
-	sockets := slices.Collect(maps.Values(c.sockets))
+	sockets := c.sockets.all()
 	c.mu.Unlock()
 	for _, s := range sockets {
 		s.cancel()
@@ -276,9 +283,11 @@ func (c *client) disconnect() {
 // close takes no further socket and returns those there are, in the order in
 // which they came.
 func (c *client) close() []*Socket {
-	c.timer.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	return slices.SortedFunc(maps.Values(c.sockets), func(a, b *Socket) int { return cmp.Compare(a.order, b.order) })
+	c.joins()
+	all := c.sockets.all()
+	slices.SortFunc(all, func(a, b *Socket) int { return cmp.Compare(a.order, b.order) })
+	return all
 }

@@ -2,7 +2,6 @@ package socketio
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -114,7 +113,7 @@ func (c *client) Move() {
 // waits for an acknowledgement.
 func (c *client) quiet() bool {
 	c.mu.Lock()
-	sockets := slices.Collect(maps.Values(c.sockets))
+	sockets := c.sockets.all()
 	c.mu.Unlock()
 	return !slices.ContainsFunc(sockets, func(s *Socket) bool {
 		s.mu.Lock()

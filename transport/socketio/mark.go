@@ -91,15 +91,16 @@ func (o *outgoing) plain(n *Namespace) *outgoing {
 	if !o.marked {
 		return o
 	}
-	o.plainOnce.Do(func() {
+	d := o.decode()
+	d.plainOnce.Do(func() {
 		p := n.decode(encoded(o.frames.Parts()))
 		if p == nil || len(p.Args) < 2 {
 			return
 		}
 		p.Args = p.Args[:len(p.Args)-1]
 		if frames, err := n.server.opts.Parser.Encode(p); err == nil {
-			o.unmarked = newOutgoing(frames, o.id, !o.frames.Compressible())
+			d.unmarked = newOutgoing(frames, o.id, !o.frames.Compressible())
 		}
 	})
-	return o.unmarked
+	return d.unmarked
 }

@@ -67,7 +67,7 @@ func (c *client) Upgraded() {
 		return
 	}
 	c.mu.Lock()
-	sockets := slices.Collect(maps.Values(c.sockets))
+	sockets := c.sockets.all()
 	c.mu.Unlock()
 	for _, s := range sockets {
 		if s.Connected() {

@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/transport"
@@ -13,12 +14,25 @@ type outgoing struct {
 	id     uint64 // of the acknowledgement that is asked for, or NoID
 	marked bool   // its last argument is an offset
 
+	decoded atomic.Pointer[outgoingDecoded] // nil until it is asked for: those that are kept are many
+}
+
+// outgoingDecoded is what is made of an outgoing that few ask for.
+type outgoingDecoded struct {
 	once sync.Once // guards the two below
 	name string
 	args Args
 
 	plainOnce sync.Once // guards unmarked
 	unmarked  *outgoing // nil also if it can't be made
+}
+
+func (o *outgoing) decode() *outgoingDecoded {
+	if d := o.decoded.Load(); d != nil {
+		return d
+	}
+	o.decoded.CompareAndSwap(nil, new(outgoingDecoded))
+	return o.decoded.Load()
 }
 
 func newOutgoing(e encoded, id uint64, noCompress bool) *outgoing {
@@ -28,13 +42,14 @@ func newOutgoing(e encoded, id uint64, noCompress bool) *outgoing {
 // event returns the event's name and arguments as they were emitted, decoded at
 // the first call.
 func (o *outgoing) event(n *Namespace) (string, Args) {
-	o.once.Do(func() {
-		o.name, o.args = n.decodeEvent(o.frames.Parts())
-		if o.marked && len(o.args) > 0 {
-			o.args = o.args[:len(o.args)-1]
+	d := o.decode()
+	d.once.Do(func() {
+		d.name, d.args = n.decodeEvent(o.frames.Parts())
+		if o.marked && len(d.args) > 0 {
+			d.args = d.args[:len(d.args)-1]
 		}
 	})
-	return o.name, o.args
+	return d.name, d.args
 }
 
 // framesOf returns a packet as its clients' connections take it; noCompress

@@ -239,9 +239,9 @@ func (s *Socket) restart() {
 	fresh := newSocket(c, n, s.handshake, newSeat(n, s.ticket.offset))
 	fresh.order = s.order
 	c.mu.Lock()
-	ok := !c.closed && c.sockets[n.name] == s
+	ok := !c.closed && c.sockets.in(n.name) == s
 	if ok {
-		c.sockets[n.name] = fresh
+		c.sockets.put(fresh)
 		n.server.stay(n)
 	}
 	c.mu.Unlock()

@@ -62,11 +62,12 @@ func hasToken(lines []string, token string) bool {
 // it looks at the first line of each header only, and is to negotiate no
 // extension but the one that we chose.
 func plain(r *http.Request, deflate bool) *http.Request {
+	values := [...]string{"Upgrade", "websocket", "13", strings.TrimSpace(r.Header.Get("Sec-Websocket-Key"))}
 	h := http.Header{
-		"Connection":            {"Upgrade"},
-		"Upgrade":               {"websocket"},
-		"Sec-Websocket-Version": {"13"},
-		"Sec-Websocket-Key":     {strings.TrimSpace(r.Header.Get("Sec-Websocket-Key"))},
+		"Connection":            values[0:1:1],
+		"Upgrade":               values[1:2:2],
+		"Sec-Websocket-Version": values[2:3:3],
+		"Sec-Websocket-Key":     values[3:4:4],
 	}
 	if deflate {
 		h["Sec-Websocket-Extensions"] = []string{"permessage-deflate"}

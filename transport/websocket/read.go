@@ -14,6 +14,7 @@ import (
 
 // serve is the reading goroutine.
 func (c *Conn) serve() {
+	deepen()
 	rests, err := c.read()
 	if rests {
 		c.rest()

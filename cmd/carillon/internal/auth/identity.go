@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -97,7 +98,7 @@ func checkUser(what, name string) error {
 // shown returns one value of what the client sent as auth, or nil if it is
 // not there.
 func shown(auth json.RawMessage, key string) (*string, error) {
-	if len(auth) == 0 {
+	if len(auth) == 0 || lacks(auth, key) {
 		return nil, nil
 	}
 	var fields map[string]json.RawMessage
@@ -109,6 +110,12 @@ func shown(auth json.RawMessage, key string) (*string, error) {
 		return nil, errorf(Invalid, nil, "auth.%s: a string expected", key)
 	}
 	return value, nil
+}
+
+// lacks reports whether auth is an object without key, if that can be told
+// without decoding it. Most clients name no device.
+func lacks(auth json.RawMessage, key string) bool {
+	return auth[0] == '{' && !bytes.ContainsRune(auth, '\\') && !bytes.Contains(auth, []byte(key)) && json.Valid(auth)
 }
 
 func deviceOf(r Request) (string, error) {

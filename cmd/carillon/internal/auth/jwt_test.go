@@ -371,3 +371,30 @@ func TestNone(t *testing.T) {
 	_, err = a.Authenticate(t.Context(), auth.Request{Namespace: "/", Auth: json.RawMessage(`{"token":"x"}`), Refresh: true})
 	wantRefused(t, err, auth.Invalid, "nothing to refresh")
 }
+
+// A device is found however the client spells it in JSON, and not where it only
+// looks like one.
+func TestDeviceSpelled(t *testing.T) {
+	a := open(t, auth.Config{Mode: auth.None}, auth.Options{})
+	for text, want := range map[string]string{
+		`{"user":"alice"}`:                                  "",
+		`{"user":"alice","device":null}`:                    "",
+		`{"user":"device"}`:                                 "",
+		`{"user":"alice","my":{"device":"tab"}}`:            "",
+		`{"user":"alice","\u0064evice":"tab"}`:              "tab",
+		` {"user":"alice", "device" : "tab"}`:               "tab",
+		`{"device":"old","user":"alice","device":"\u0074"}`: "t",
+	} {
+		id, err := a.Authenticate(t.Context(), auth.Request{Namespace: "/", Auth: json.RawMessage(text)})
+		if err != nil || id.Device != want {
+			t.Errorf("%s: got the device %q, %v, want %q", text, id.Device, err, want)
+		}
+	}
+	for text, code := range map[string]string{
+		`["user"]`: auth.InvalidUser, `"user"`: auth.InvalidUser, `{"user":"alice"`: auth.InvalidUser,
+		`{"user":"alice","device":7}`: auth.Invalid,
+	} {
+		_, err := a.Authenticate(t.Context(), auth.Request{Namespace: "/", Auth: json.RawMessage(text)})
+		wantRefused(t, err, code, "auth")
+	}
+}
