@@ -64,12 +64,17 @@ func TestCloseEndsAll(t *testing.T) {
 // A volatile event needs a client that is ready: over polling, a poll that
 // waits.
 func TestVolatileOverPolling(t *testing.T) {
+	gone := make(chan struct{}, 1)
 	_, url := serve(t, socketio.Options{}, func(io *socketio.Server) {
 		n := io.Of("/")
 		n.Handle("go", func(_ context.Context, s *socketio.Socket, _ *socketio.Event) error {
 			sent, err := s.EmitVolatile("volatile")
 			s.Emit("sent", sent, err == nil)
 			n.Volatile().Emit("volatile")
+			select {
+			case gone <- struct{}{}:
+			default:
+			}
 			return nil
 		})
 	})
@@ -84,6 +89,7 @@ func TestVolatileOverPolling(t *testing.T) {
 		t.Fatalf("got %q", got)
 	}
 	request(t, "POST", base, `42["go"]`)
+	within(t, gone, "handler") // else a poll comes in its midst
 	if got := request(t, "GET", base, ""); got != `42["sent",false,true]` {
 		t.Errorf("no poll waited, but got %q", got)
 	}
