@@ -3,6 +3,7 @@ package adapter
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/carillonhq/carillon/broker"
 )
@@ -43,8 +44,13 @@ type Peers interface {
 	// Place says that the socket of an id is on a node, which its id does not
 	// begin with; an empty node, that it is where its id says, or nowhere. What
 	// is meant for it alone goes there, and what still comes here is passed on.
-	// It may be called within Sequence.
-	Place(id SocketID, node string)
+	// It may be called within Sequence. It reports whether something was sent
+	// where the socket was said to be before, since that was first said.
+	Place(id SocketID, node string) (used bool)
+
+	// Heirs returns the other nodes that are up and not about to leave, in the
+	// order in which a key falls to them: see Rendezvous.
+	Heirs(key string) (nodes []string)
 
 	// WatchPeers has h called when a node has come up, or gone down: in order
 	// with what it says. It must not block.
@@ -72,6 +78,19 @@ func (n *clustered) Members() []broker.Member {
 func (n *clustered) IsUp(node string) bool {
 	_, err := n.peer(node)
 	return err == nil
+}
+
+// Heirs implements Peers.
+func (n *clustered) Heirs(key string) (nodes []string) {
+	others := n.cluster.bus.Members()
+	for {
+		m, ok := Rendezvous(key, others)
+		if !ok {
+			return nodes
+		}
+		nodes = append(nodes, m.ID.Short())
+		others = slices.DeleteFunc(others, func(o broker.Member) bool { return o.ID == m.ID })
+	}
 }
 
 func (n *clustered) peer(node string) (broker.Member, error) {

@@ -3,6 +3,7 @@ package adapter
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/carillonhq/carillon/broker"
 )
@@ -11,30 +12,46 @@ import (
 // with, as far as this node was told.
 type movedSockets struct {
 	mu    sync.RWMutex // guards nodes
-	nodes map[SocketID]broker.NodeID
+	nodes map[SocketID]*placed
+}
+
+// A placed is where a socket was said to be.
+type placed struct {
+	node broker.NodeID
+	used atomic.Bool // something was to go there since
 }
 
 // Place implements Peers.
-func (n *clustered) Place(id SocketID, node string) {
+func (n *clustered) Place(id SocketID, node string) (used bool) {
 	m, known := n.cluster.bus.Lookup(node)
 	n.places.mu.Lock()
 	defer n.places.mu.Unlock()
+	if before := n.places.nodes[id]; before != nil {
+		if used = before.used.Load(); known && before.node == m.ID {
+			return used // and it is still the same being there
+		}
+	}
 	if !known || len(id) == idLen && node == string(id[:len(n.prefix)]) {
 		delete(n.places.nodes, id)
-		return
+		return used
 	}
 	if n.places.nodes == nil {
-		n.places.nodes = make(map[SocketID]broker.NodeID)
+		n.places.nodes = make(map[SocketID]*placed)
 	}
-	n.places.nodes[id] = m.ID
+	n.places.nodes[id] = &placed{node: m.ID}
+	return used
 }
 
 // place returns where a socket is that has moved.
 func (n *clustered) place(id SocketID) (broker.NodeID, bool) {
 	n.places.mu.RLock()
 	defer n.places.mu.RUnlock()
-	node, moved := n.places.nodes[id]
-	return node, moved
+	p := n.places.nodes[id]
+	if p == nil {
+		return broker.NodeID{}, false
+	}
+	p.used.Store(true)
+	return p.node, true
 }
 
 // wayTo is place, also of a socket that is not here and has gone back to the node

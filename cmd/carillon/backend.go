@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/api"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/health"
@@ -22,6 +23,7 @@ type backend struct {
 	cfg     Config
 	io      *socketio.Server
 	bus     *broker.Bus
+	cluster *adapter.Cluster
 	users   *presence.Tracker
 	service *service
 	gate    *gate
@@ -44,6 +46,7 @@ func (b *backend) open(ctx context.Context, forClients net.Listener) (*doors, er
 		Pipes:    b.io.Pipes,
 		Buffered: b.io.Buffered,
 		Recovery: b.io.RecoveryStats,
+		Kept:     b.cluster.KeepStats,
 		Users: func() (users, devices int) {
 			c := b.users.Counts()
 			return c.Users, c.Devices

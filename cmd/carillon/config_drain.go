@@ -20,12 +20,14 @@ type Drain struct {
 
 	// Linger is how long, from the end of its connection, what a client misses
 	// is still kept here for another node to fetch, when it is back there; that
-	// takes most of them a second. It needs recovery, and another node. Default:
-	// 5s.
+	// takes most of them a second. What is left then is handed to the other nodes,
+	// which keep it for as long as recovery.window still lasts. It needs recovery,
+	// and another node. Default: 5s.
 	Linger time.Duration `koanf:"linger"`
 
 	// Timeout bounds all of that; then, as at a second signal, those who are
-	// left are closed at once. Default: 30s.
+	// left are closed at once, and what is kept for them is handed over within
+	// server.shutdown_timeout. Default: 30s.
 	Timeout time.Duration `koanf:"timeout"`
 }
 

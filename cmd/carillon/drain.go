@@ -14,7 +14,8 @@ import (
 var errDrainTimeout = errors.New("server.drain.timeout is over")
 
 // drain makes the clients move to other nodes, while this one still works, until
-// none is awaited any more, or ctx ends, or the time is over.
+// none is awaited any more and what is kept for them is on other nodes, or ctx
+// ends, or the time is over: then it goes there as the server shuts down.
 func (b *backend) drain(ctx context.Context) {
 	b.draining.Store(true)
 	b.users.Drain()
@@ -40,10 +41,11 @@ func (b *backend) drain(ctx context.Context) {
 			members := b.bus.Members()
 			return 1 + len(members) - heirs(members)
 		}},
+		Heirs:  func() bool { return heirs(b.bus.Members()) > 0 },
 		Linger: d.Linger,
 	}
-	if d.Linger > 0 {
-		opts.Heirs = func() bool { return heirs(b.bus.Members()) > 0 }
+	if d.Linger == 0 {
+		opts.Linger = -1 // none, where 0 is the default
 	}
 	err := b.io.Drain(ctx, opts)
 	log, attrs := b.logger.Info, []any{"took", time.Since(began).Round(time.Millisecond).String()}
@@ -51,7 +53,7 @@ func (b *backend) drain(ctx context.Context) {
 		attrs = append(attrs, "connected", left)
 	}
 	if parked := b.io.RecoveryStats().Parked; parked > 0 {
-		attrs = append(attrs, "not_fetched", parked)
+		attrs = append(attrs, "kept", parked)
 	}
 	if err != nil {
 		log = b.logger.Warn

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,21 @@ type instance struct {
 	process
 	addr    string // host:port to listen on; after the first start a fixed one
 	serving chan string
+	handed  handed // by all its processes
+}
+
+// handed is what became of the sockets of an instance that stopped.
+type handed struct {
+	mu                   sync.Mutex // guards all below
+	moved, adopted, lost int
+}
+
+func (h *handed) add(moved, adopted, lost int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.moved += moved
+	h.adopted += adopted
+	h.lost += lost
 }
 
 func (i *instance) url() string { return "http://" + i.addr }
@@ -124,12 +140,21 @@ func startInstance(t *testing.T, node string, environ ...string) *instance {
 		return cmd
 	}
 	i.line = func(line []byte) {
-		var said struct{ Msg, Addr string }
-		if json.Unmarshal(line, &said) == nil && said.Msg == "serving" {
+		var said struct {
+			Msg, Addr            string
+			Moved, Adopted, Lost int
+		}
+		if json.Unmarshal(line, &said) != nil {
+			return
+		}
+		switch said.Msg {
+		case "serving":
 			select {
 			case i.serving <- said.Addr:
 			default:
 			}
+		case "sockets handed over to other nodes":
+			i.handed.add(said.Moved, said.Adopted, said.Lost)
 		}
 	}
 	i.manage(t)

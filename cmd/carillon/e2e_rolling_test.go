@@ -32,9 +32,36 @@ func (r *receiver) offline() (users []string) {
 // CARILLON_TEST_THRONG is how many they are; 100 if it is unset.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel() // it waits, mostly
-	size := scale(t, "CARILLON_TEST_THRONG", 100)
+	rollOver(t, scale(t, "CARILLON_TEST_THRONG", 100))
+}
+
+// TestRollingRestartInHaste has instances not wait for anybody to come back: what
+// is kept for a client is on another instance by then, and it is recovered from
+// there.
+func TestRollingRestartInHaste(t *testing.T) {
+	t.Parallel()
+	instances := rollOver(t, scale(t, "CARILLON_TEST_THRONG", 50), "CARILLON_SERVER__DRAIN__PERIOD=200ms", "CARILLON_SERVER__DRAIN__LINGER=0s")
+	moved, adopted := 0, 0
+	for _, i := range instances {
+		i.handed.mu.Lock()
+		moved, adopted = moved+i.handed.moved, adopted+i.handed.adopted
+		if i.handed.lost > 0 {
+			t.Errorf("%s lost %d", i.name, i.handed.lost)
+		}
+		i.handed.mu.Unlock()
+	}
+	t.Logf("RESULT rolling restart in haste: %d moved in time, %d adopted", moved, adopted)
+	if adopted < moved {
+		t.Errorf("%d adopted, %d moved", adopted, moved)
+	}
+}
+
+// rollOver restarts three instances, which environ changes, and looks that nobody
+// minds.
+func rollOver(t *testing.T, size int, environ ...string) []*instance {
+	t.Helper()
 	back := newReceiver(t)
-	instances := startSeveral(t, 3, "redis", travelConfig(t, back)...)
+	instances := startSeveral(t, 3, "redis", append(travelConfig(t, back), environ...)...)
 	s := newSpread(t, inTurns, instances...)
 	c := newThrong(t, s, size, min(size, 50))
 	began := time.Now()
@@ -87,6 +114,7 @@ func TestRollingRestart(t *testing.T) {
 	if off := back.offline(); len(off) > 0 {
 		t.Errorf("went offline: %v", off[:min(5, len(off))])
 	}
+	return instances
 }
 
 // stopTimes are when instances were asked to stop.

@@ -100,7 +100,7 @@ func run(ctx context.Context, cfg Config, logger *slog.Logger, reloads *reloader
 		defer a.Close() // after io, so that browsers come back to another instance
 	}
 
-	b := &backend{cfg: cfg, io: io, bus: bus, users: tracker, service: service, gate: gate, metrics: measured, reloads: reloads, logger: logger}
+	b := &backend{cfg: cfg, io: io, bus: bus, cluster: cluster, users: tracker, service: service, gate: gate, metrics: measured, reloads: reloads, logger: logger}
 	doors, err := b.open(ctx, listener)
 	if err != nil {
 		return errors.Join(err, io.Close())

@@ -123,7 +123,10 @@
 // With the adapters of a Cluster that is so on whatever node the client comes
 // back: the socket moves there, and OnDisconnect's functions have returned on the
 // node before. While it moves, nobody finds it who counts, fetches or asks
-// sockets, and what different nodes send to it alone may change places.
+// sockets, and what different nodes send to it alone may change places. What a node
+// still keeps when it stops (Server.Drain, Server.Shutdown) another adopts, so that
+// a client which is back later is recovered, too: unless no other node is there to
+// stay, or has room.
 //
 // If the node dies, others know its sockets' ids, rooms and data, and the offsets
 // that clients have tell how much of what each node said they had: so a client is

@@ -20,14 +20,16 @@ type DrainOptions struct {
 	// Pace is how fast clients are told to go.
 	Pace engineio.Pace
 
-	// Heirs, if set, reports whether another node is there, and not about to
-	// leave itself, to which clients can come back. While it is, and Recovery is
-	// enabled, their sockets are kept here, and get what is sent to them, until
-	// that node asks for them. It is called more than once, and must not block.
+	// Heirs reports whether another node is there, and not about to leave itself,
+	// to which clients can come back. While it is, and Recovery is enabled, their
+	// sockets are kept here, and get what is sent to them, until that node asks
+	// for them. It is called more than once, and must not block. Default: what
+	// the adapters of a Cluster know.
 	Heirs func() bool
 
 	// Linger is how long this node waits so for a client whose connection has
-	// ended. Clients come back after a second or two. Default: 5s.
+	// ended. Clients come back after a second or two. Then other nodes adopt what
+	// is left. Default: 5s. Negative: they do so at once.
 	Linger time.Duration
 }
 
@@ -41,19 +43,31 @@ const lingerLook = 50 * time.Millisecond
 // within a second.
 //
 // Drain returns when the last one was told or, where other nodes take over (see
-// DrainOptions), when no client that has just gone is awaited any more; or with
-// ctx's error. All else goes on as before meanwhile: sockets that are kept stay
-// members of their rooms, and presence lets a user go no sooner. Shutdown
-// follows.
+// DrainOptions), when no client that has just gone is awaited any more and the
+// other nodes have adopted what is kept: each socket is at the node that its
+// client's secret falls to (adapter.Rendezvous), or the next one that has room,
+// with its rooms, its data and what its client has missed, for the rest of
+// Recovery.Window. Or it returns with ctx's error; Shutdown, which follows, hands
+// over what is left. All else goes on as before meanwhile: sockets that are kept
+// stay members of their rooms, and presence lets a user go no sooner.
+//
+// What was sent to a client in its last minute, and it may have or not, goes along
+// as far as there is room: 64 MiB for all, 1 MiB for one. A socket is lost, and
+// counted (Hooks.Lapsed), if no node takes it, or if its client has missed more
+// than it could be sent. In the end the Server logs how many sockets had moved,
+// were adopted, and lost.
 func (s *Server) Drain(ctx context.Context, opts DrainOptions) error {
 	s.closing.Store(true)
-	heirs := func() bool { return s.recovery != nil && opts.Heirs != nil && opts.Heirs() }
+	heirs := s.heirs
+	if opts.Heirs != nil {
+		heirs = func() bool { return s.recovery != nil && opts.Heirs() }
+	}
 	s.handing.Store(heirs())
 	if err := s.engine.Drain(ctx, opts.Pace); err != nil {
 		return err
 	}
 	linger := opts.Linger
-	if linger <= 0 {
+	if linger == 0 {
 		linger = 5 * time.Second
 	}
 	look := time.NewTicker(lingerLook)
@@ -65,7 +79,8 @@ func (s *Server) Drain(ctx context.Context, opts DrainOptions) error {
 			return ctx.Err()
 		}
 	}
-	return nil
+	s.handOver(ctx)
+	return ctx.Err()
 }
 
 var _ engineio.Mover = (*client)(nil)

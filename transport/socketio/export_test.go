@@ -17,3 +17,14 @@ func (n *Namespace) Whereabouts() int {
 	defer n.moves.mu.Unlock()
 	return max(len(n.moves.bySID), len(n.moves.byPID))
 }
+
+// UnderWay returns how many sockets are coming, going, or promised a place.
+func (n *Namespace) UnderWay() int {
+	p := &n.server.recovery.promises
+	p.mu.Lock()
+	promised := len(p.to)
+	p.mu.Unlock()
+	n.moves.mu.Lock()
+	defer n.moves.mu.Unlock()
+	return promised + len(n.moves.takes) + len(n.moves.adopts) + len(n.moves.replies)
+}

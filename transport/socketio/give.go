@@ -17,6 +17,9 @@ type grant struct {
 	term  uint64
 	until time.Time
 	from  adapter.Position // where its client stands
+	after adapter.Place    // and on what other node it had its last event; zero if on none
+
+	adopt bool // it was offered, without a client; from is not known then
 }
 
 // asked answers a node that wants to have a seat.
@@ -86,7 +89,7 @@ func (a *seat) grant(to, offset string, age time.Duration) (term uint64, why Unr
 		return 0, UnrecoveredUnknown
 	}
 	a.term++
-	a.granted = &grant{node: to, term: a.term, until: time.Now().Add(leaseTime), from: from}
+	a.granted = &grant{node: to, term: a.term, until: time.Now().Add(leaseTime), from: from, after: a.elsewhere(offset)}
 	return a.term, ""
 }
 
@@ -128,7 +131,7 @@ func (a *seat) give(to string, n news) (why Unrecovered) {
 		a.drop(LapseUnrecovered)
 		return UnrecoveredTooMuch
 	}
-	a.namespace.log.Sequence(func() { why = a.giveUp(to, n, data) })
+	a.namespace.log.Sequence(func() { _, why = a.giveUp(to, n, data) })
 	switch why {
 	case "":
 		a.revoke()
@@ -139,27 +142,33 @@ func (a *seat) give(to string, n news) (why Unrecovered) {
 	return why
 }
 
-// giveUp is the part of give that nothing comes between. It is called under the
-// sequencer.
-func (a *seat) giveUp(to string, n news, data json.RawMessage) Unrecovered {
+// giveUp is the part of give that nothing comes between. It returns what it said
+// to the other node, and is called under the sequencer.
+func (a *seat) giveUp(to string, n news, data json.RawMessage) (said *news, why Unrecovered) {
 	m, r := a.namespace.moves, a.namespace.server.recovery
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	g := a.granted
 	if g == nil || a.state != seatParked || g.node != to || g.term != n.Term || a.term != n.Term || time.Now().After(g.until) {
-		return UnrecoveredOvertaken
+		return nil, UnrecoveredOvertaken
 	}
-	x, err := a.export(g.from)
+	from := g.from
+	if g.adopt {
+		if from = a.unsure(n.room); from > a.sent && a.last > a.sent {
+			return nil, UnrecoveredTooMuch
+		}
+	}
+	x, err := a.export(from)
 	if err != nil {
-		return missedWhy(err)
+		return nil, missedWhy(err)
 	}
-	said := &news{What: newsCommitted, Request: n.Request, Seat: &seatNews{
-		PID: a.pid, Entry: a.entry, Whole: a.whole && g.from == a.start, Base: a.bases(g.from),
+	said = &news{What: newsCommitted, Request: n.Request, Adopt: g.adopt, Seat: &seatNews{
+		PID: a.pid, Entry: a.entry, Whole: a.whole && from == a.start, Base: a.bases(from, g.after),
 		Term: a.term, Away: milliseconds(r.parking.away(a)), Ack: a.namespace.ackID.Load(), Data: data,
 	}, rest: x.Append(nil)}
 	if err := m.tell(to, said); err != nil {
 		a.namespace.logger().Debug("a seat stays, its node can't be told", "node", to, "error", err)
-		return UnrecoveredUnreachable
+		return nil, UnrecoveredUnreachable
 	}
 	a.state, a.granted = seatMoved, nil
 	r.parking.remove(a)
@@ -168,7 +177,7 @@ func (a *seat) giveUp(to string, n news, data json.RawMessage) Unrecovered {
 	delete(a.namespace.seats, a.pid)
 	a.namespace.mu.Unlock()
 	a.namespace.log.Release(a.id)
-	return ""
+	return said, ""
 }
 
 // export returns what a client who stands at from is to get. It is called under
@@ -181,6 +190,9 @@ func (a *seat) export(from adapter.Position) (x *adapter.Transfer, err error) {
 	x, err = n.log.Export(a.id, from, maxReplayed)
 	if err != nil {
 		return nil, err
+	}
+	if a.unseen() {
+		x.Forget(n.log.Node())
 	}
 	x.Age = time.Since(a.born)
 	size := 0
@@ -196,6 +208,9 @@ func (a *seat) export(from adapter.Position) (x *adapter.Transfer, err error) {
 // left is the end of a seat that has gone to another node.
 func (a *seat) left() {
 	n := a.namespace
+	if n.server.closing.Load() {
+		n.server.recovery.handover.moved.Add(1)
+	}
 	if f := n.hooks().Lapsed; f != nil {
 		f(n.name, LapseMoved)
 	}

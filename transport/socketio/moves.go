@@ -30,6 +30,7 @@ type moves struct {
 	takes   map[string]chan struct{} // seats, by pid, that are on their way here; closed at the end
 	bySID   map[adapter.SocketID]*whereabouts
 	byPID   map[string]*whereabouts
+	adopts  map[string]*adoption // by pid
 }
 
 // A reply is what came for a request.
@@ -65,9 +66,13 @@ type news struct {
 	Data json.RawMessage  `json:"data,omitempty"`
 	Seat *seatNews        `json:"seat,omitempty"`
 
+	Namespace string `json:"nsp,omitempty"`   // of what is offered
+	Adopt     bool   `json:"adopt,omitempty"` // of Seat: it was offered, not asked for
+
 	Placed []whereabouts `json:"placed,omitempty"`
 
 	rest []byte // an adapter.Transfer
+	room int    // of what is given up: see seat.unsure
 }
 
 type what string
@@ -80,6 +85,9 @@ const (
 	newsCommit    what = "commit"    // the seat is to go
 	newsCommitted what = "committed" // and goes: it is in Seat and rest
 	newsAbort     what = "abort"     // it need not go after all
+	newsOffer     what = "offer"     // the sender is about to stop: who takes the seat of PID?
+	newsAccept    what = "accept"    // it may come,
+	newsAdopted   what = "adopted"   // and is here or, Why, is not
 	newsWho       what = "who"       // to all: who has the seat of PID?
 	newsHere      what = "here"      // the answer of the one that has
 	newsPlaced    what = "placed"    // to all: the sender has these seats now
@@ -132,6 +140,7 @@ func newMoves(n *Namespace, peers adapter.Peers) *moves {
 		namespace: n, peers: peers,
 		replies: make(map[uint64]chan reply), takes: make(map[string]chan struct{}),
 		bySID: make(map[adapter.SocketID]*whereabouts), byPID: make(map[string]*whereabouts),
+		adopts: make(map[string]*adoption),
 	}
 	peers.HandlePeers(topicSession, m.hear)
 	m.stop = peers.WatchPeers(m.changed)
@@ -165,7 +174,9 @@ func (m *moves) hear(from string, body []byte) {
 		m.arrive(from, n)
 	case newsOwed:
 		m.owes(from, n)
-	case newsGive, newsNo, newsMoved, newsHere, newsOwes:
+	case newsOffer:
+		m.offered(from, n)
+	case newsGive, newsNo, newsMoved, newsHere, newsOwes, newsAccept, newsAdopted:
 		m.reply(from, n)
 	case newsWho:
 		m.who(from, n)
@@ -173,6 +184,8 @@ func (m *moves) hear(from string, body []byte) {
 		for _, w := range n.Placed {
 			w.node = from
 			m.placed(&w)
+			m.announced(&w)
+			m.outdone(&w)
 		}
 	case newsGone:
 		for _, w := range n.Placed {

@@ -34,7 +34,9 @@ const maxChildName = 256
 // and by what the client who asks for it says of itself. A client who asks for
 // a namespace that does not exist is offered to the parents in the order of
 // their making; if none accepts, it is told "Invalid namespace". match may wait
-// (the client is not read from meanwhile); ctx ends when the client is gone.
+// (the client is not read from meanwhile); ctx ends when the client is gone. It is
+// asked with an empty Handshake for a socket that another node, which stops, would
+// have this one adopt: without its namespace it is not.
 func (s *Server) OfFunc(match func(ctx context.Context, name string, h *Handshake) bool) *ParentNamespace {
 	return s.newParent(&ParentNamespace{match: match})
 }

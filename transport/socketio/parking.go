@@ -133,6 +133,16 @@ func (p *parking) awaits(d time.Duration) bool {
 	return last != nil && time.Until(last.Value.(*seat).until) > p.window-d
 }
 
+// all returns the seats, those first that came last.
+func (p *parking) all() (all []*seat) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for e := p.seats.Back(); e != nil; e = e.Prev() {
+		all = append(all, e.Value.(*seat))
+	}
+	return all
+}
+
 func (p *parking) len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

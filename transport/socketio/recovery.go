@@ -90,6 +90,8 @@ const (
 	LapseUnrecovered  Lapse = "unrecovered"  // it came back, and could not be recovered
 	LapseShutdown     Lapse = "shutdown"     // Shutdown or Close
 	LapseMoved        Lapse = "moved"        // another node keeps it now, on which the client came back
+	LapseAdopted      Lapse = "adopted"      // another node keeps it now, since this one stops
+	LapseLost         Lapse = "lost"         // as adopted, but that node died, or would not have it in the end, and something was sent to it
 	LapseClaimed      Lapse = "claimed"      // this node was taken to be dead, and the client is on another since
 )
 
@@ -98,9 +100,12 @@ type recovery struct {
 	opts    Recovery
 	journal *adapter.Journal
 	parking parking
-	silence time.Duration // that a client's loss may take to be noticed, at most
-	pending pending       // other nodes' requests at work
+	pending pending // other nodes' requests at work
 	misses  misses
+	silence time.Duration // a client's loss may be noticed so late
+
+	promises promises
+	handover handover
 }
 
 func newRecovery(opts Options) *recovery {
@@ -119,7 +124,6 @@ func newRecovery(opts Options) *recovery {
 	}
 	e := opts.Engine
 	o.MaxReplay = min(o.MaxReplay, cmp.Or(max(0, e.MaxQueue), 1<<20)/4*3)
-	// A client's loss may be noticed so late.
 	silence := cmp.Or(max(0, e.PingInterval), 25*time.Second) + cmp.Or(max(0, e.PingTimeout), 20*time.Second)
 	r := &recovery{opts: o, silence: silence, journal: adapter.NewJournal(adapter.JournalOptions{
 		Retention: o.Window + silence + heirPatience,
@@ -136,8 +140,11 @@ func (r *recovery) close() {
 		return
 	}
 	r.pending.close()
+	r.promises.close()
 	for _, a := range r.parking.close() {
-		a.drop(LapseShutdown)
+		if a.drop(LapseShutdown) {
+			r.handover.lost.Add(1)
+		}
 	}
 	r.journal.Close()
 }

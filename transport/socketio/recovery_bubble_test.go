@@ -35,7 +35,9 @@ func newBubble(t *testing.T, opts socketio.Options) *bubble {
 		t: t, pipes: &pipes{conns: make(chan net.Conn), done: make(chan struct{})},
 		sockets: make(chan *socketio.Socket, 1000), ends: make(chan socketio.Reason, 1000),
 	}
-	opts.Logger, opts.Hooks = slog.New(slog.DiscardHandler), b.hooks()
+	if opts.Hooks = b.hooks(); opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
 	b.Server = socketio.New(opts)
 	b.Of("/").OnConnect(func(_ context.Context, s *socketio.Socket) { b.sockets <- s })
 	b.Of("/").OnDisconnect(func(_ context.Context, _ *socketio.Socket, why socketio.Reason) { b.ends <- why })
@@ -100,6 +102,7 @@ func (p *pipes) connect() (*websocket.Conn, error) {
 // A visitor is a guest in a bubble.
 type visitor struct {
 	conn      *websocket.Conn
+	namespace string // followed by a comma, unless it is ""
 	sid, pid  string
 	offset    string
 	recovered bool
@@ -135,7 +138,7 @@ func (v *visitor) connect(p *pipes) (err error) {
 		auth["offset"] = v.offset
 	}
 	text, _ := json.Marshal(auth)
-	if err := v.conn.Write(context.Background(), websocket.MessageText, append([]byte("40"), text...)); err != nil {
+	if err := v.conn.Write(context.Background(), websocket.MessageText, append([]byte("40"+v.namespace), text...)); err != nil {
 		return err
 	}
 	answer, err := v.next()
@@ -143,7 +146,7 @@ func (v *visitor) connect(p *pipes) (err error) {
 		return err
 	}
 	var said struct{ SID, PID string }
-	if err := json.Unmarshal([]byte(strings.TrimPrefix(answer, "40")), &said); err != nil {
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(answer, "40"+v.namespace)), &said); err != nil {
 		return err
 	}
 	v.recovered = v.pid == said.PID

@@ -36,7 +36,7 @@ func (n *Namespace) regain(ctx context.Context, t ticket, claim adapter.Claim) b
 		x.Owed, err = n.moves.owed(ctx, x)
 	}
 	if err == nil {
-		why := n.install(a, 0, func() (in adapter.Import, err error) {
+		why := n.install(a, 0, nil, func() (in adapter.Import, err error) {
 			in, err = n.log.Inherit(a, x)
 			if err != nil {
 				n.logger().Debug("a client whose node died is not recovered", "socket", a.id, "error", err)

@@ -33,11 +33,28 @@ func (a *seat) resolve(offset string) (from adapter.Position, ok bool) {
 // nothing on so many nodes, one after the other.
 const maxBase = 8
 
-// bases returns where a client that goes to another node stands.
-func (a *seat) bases(from adapter.Position) (base []adapter.Place) {
+// elsewhere returns the Place on another node of an offset that is of this seat;
+// else the zero Place.
+func (a *seat) elsewhere(offset string) adapter.Place {
+	if p, _, ok := parseOffset(offset); ok && offset != a.entry && p.Node != a.namespace.log.Node() {
+		return p
+	}
+	return adapter.Place{}
+}
+
+// bases returns where a client that goes to another node stands, who had its last
+// event at a Place, unless that is zero.
+func (a *seat) bases(from adapter.Position, after adapter.Place) (base []adapter.Place) {
 	if from == a.start {
 		base = a.base
 	}
-	base = append(slices.Clip(base), adapter.Place{Node: a.namespace.log.Node(), At: from})
+	base = slices.Clip(base)
+	if after != (adapter.Place{}) && !slices.Contains(base, after) {
+		base = append(base, after)
+	}
+	if a.unseen() {
+		return base
+	}
+	base = append(base, adapter.Place{Node: a.namespace.log.Node(), At: from})
 	return base[max(0, len(base)-maxBase):]
 }

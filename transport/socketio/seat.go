@@ -29,6 +29,7 @@ type seat struct {
 	base  []adapter.Place // where start was on other nodes
 	ahead string          // what its client had, or is to be sent from here: an adapter.Vector's Text
 	moved bool            // it has come from another node
+	back  bool            // it has come back from a node that did not take it
 
 	// Used under the sequencer alone.
 	last adapter.Position // of the last packet that was for it
@@ -200,6 +201,22 @@ func (a *seat) drop(why Lapse) bool {
 	}
 	n.server.exit(n)
 	return true
+}
+
+// quit is drop without a word: its end is told of elsewhere.
+func (a *seat) quit() {
+	n := a.namespace
+	a.mu.Lock()
+	parked := a.state == seatParked
+	if parked {
+		a.state = seatGone
+		n.server.recovery.parking.remove(a)
+	}
+	a.mu.Unlock()
+	if parked {
+		a.vanish()
+		n.server.exit(n)
+	}
 }
 
 func (a *seat) vanish() {

@@ -170,10 +170,17 @@ func (s *Server) Sessions() int { return s.engine.Sessions() }
 
 // Shutdown takes no new clients, closes the connections of those there are, so
 // that they come back to another node, and returns when all handlers have
-// returned. When ctx is done it cuts what is left and returns ctx's error.
+// returned. With Recovery, other nodes of the Cluster, if there are any, adopt
+// what is kept for clients to come back: see Drain. When ctx is done it cuts what
+// is left and returns ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
+	if s.heirs() {
+		s.handing.Store(true)
+	}
 	s.closing.Store(true)
-	return errors.Join(s.engine.Shutdown(ctx), s.finish())
+	err := s.engine.Shutdown(ctx)
+	s.handOver(ctx)
+	return errors.Join(err, s.finish())
 }
 
 // Close is Shutdown without patience.
@@ -188,6 +195,7 @@ func (s *Server) finish() error {
 	for _, n := range s.Namespaces() {
 		n.stop()
 	}
+	s.tellHandover()
 	s.moves.Wait() // a moment: their sockets have ended
 	s.stopped.Do(s.crew.finish)
 	s.mu.RLock()

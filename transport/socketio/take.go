@@ -86,6 +86,9 @@ func (m *moves) seek(ctx context.Context, t ticket, address string, since time.T
 		}
 		r, ok := m.ask(ctx, node, &news{What: newsTake, PID: t.pid, Offset: t.offset, Age: milliseconds(time.Since(since))})
 		switch {
+		case !ok && ctx.Err() == nil && !m.peers.IsUp(node): // it has just left, maybe behind others' word of where the seat is
+			node = m.lookup(t.pid)
+			continue
 		case !ok:
 			return UnrecoveredUnreachable
 		case r.What == newsMoved:
@@ -135,12 +138,16 @@ func (m *moves) lookup(pid string) string {
 
 // ask sends a request, and returns the answer unless it is missing.
 func (m *moves) ask(ctx context.Context, node string, n *news) (reply, bool) {
+	return m.askFor(ctx, node, n, askTimeout)
+}
+
+func (m *moves) askFor(ctx context.Context, node string, n *news, patience time.Duration) (reply, bool) {
 	answer := m.expect(n)
 	defer m.forget(n.Request)
 	if m.tell(node, n) != nil {
 		return reply{}, false
 	}
-	return await(ctx, answer, askTimeout)
+	return await(ctx, answer, patience)
 }
 
 // search asks all nodes which of them has a seat, and returns "" if none says so.
@@ -201,37 +208,44 @@ func (m *moves) arrive(from string, n news) {
 	if x, _, err := adapter.DecodeTransfer(n.rest); err != nil || n.Seat == nil {
 		m.namespace.logger().Warn("malformed seat dropped", "from", from, "error", err)
 		why = UnrecoveredUnknown
+	} else if n.Adopt {
+		m.adopted(from, n, x)
+		return
 	} else {
-		why = m.namespace.admitSeat(n.Seat, x)
+		why = m.namespace.admitSeat(n.Seat, x, false, nil)
 	}
 	m.reply(from, news{What: newsCommitted, Request: n.Request, Why: why})
 }
 
 // admitSeat makes a seat that has come from another node one of this node, which
-// is parked.
-func (n *Namespace) admitSeat(s *seatNews, x *adapter.Transfer) (why Unrecovered) {
+// is parked. One that is back, because nobody took it, is given up if something
+// for it may have gone elsewhere meanwhile. Unless nil, sure is called when the
+// seat is here, before all nodes are told so.
+func (n *Namespace) admitSeat(s *seatNews, x *adapter.Transfer, back bool, sure func()) (why Unrecovered) {
 	data, err := n.server.recovery.opts.decode(s.Data)
 	if err != nil {
 		n.logger().Error("data of a socket that comes from another node", "socket", x.ID, "error", err)
 	}
-	a := &seat{namespace: n, id: x.ID, pid: s.PID, entry: s.Entry, base: s.Base, whole: s.Whole, data: data, term: s.Term}
+	a := &seat{namespace: n, id: x.ID, pid: s.PID, entry: s.Entry, base: s.Base, whole: s.Whole, data: data, term: s.Term, back: back}
 	a.born = time.Now().Add(-x.Age)
 	a.moved, a.ahead = true, x.Heard.Text()
 	n.raiseAckID(s.Ack)
-	why = n.install(a, time.Duration(s.Away)*time.Millisecond, func() (adapter.Import, error) { return n.log.Import(a, x) })
-	if why == UnrecoveredTrimmed { // it is nowhere now
+	why = n.install(a, time.Duration(s.Away)*time.Millisecond, sure, func() (adapter.Import, error) { return n.log.Import(a, x) })
+	if why == UnrecoveredTrimmed && !back { // it is nowhere now
 		n.moves.lost(a)
 	}
 	return why
 }
 
 // install makes a seat, whose client went a while ago, one of this node, which is
-// parked. take, called under the sequencer, has the log know its socket.
-func (n *Namespace) install(a *seat, away time.Duration, take func() (adapter.Import, error)) (why Unrecovered) {
+// parked. take, called under the sequencer, has the log know its socket. Unless
+// nil, sure is called then.
+func (n *Namespace) install(a *seat, away time.Duration, sure func(), take func() (adapter.Import, error)) (why Unrecovered) {
 	var in adapter.Import
 	var crowded *seat
+	used := false
 	n.log.Sequence(func() {
-		if n.seatOf(a.pid) != nil {
+		if n.seatOf(a.pid) != nil || n.moves.knows(a.pid, a.term) {
 			why = UnrecoveredOvertaken
 			return
 		}
@@ -250,7 +264,11 @@ func (n *Namespace) install(a *seat, away time.Duration, take func() (adapter.Im
 		a.state = seatParked
 		crowded = n.server.recovery.parking.add(a, away)
 		a.mu.Unlock()
-		n.moves.here(a)
+		if sure != nil {
+			sure()
+		}
+		told := n.moves.wasAnnounced(a.pid)
+		used = n.moves.here(a) || told
 		a.bequeath(n.adapter.Rooms(a.id), true)
 	})
 	switch {
@@ -260,8 +278,13 @@ func (n *Namespace) install(a *seat, away time.Duration, take func() (adapter.Im
 	case why != "":
 		return why
 	}
-	n.count(n.hooks().Parked)
+	if !a.back {
+		n.count(n.hooks().Parked)
+	}
 	switch {
+	case a.back && used:
+		a.quit()
+		return UnrecoveredTrimmed
 	case in.Disconnect:
 		a.drop(LapseDisconnected)
 		return UnrecoveredUnknown

@@ -14,17 +14,18 @@ func (n *Namespace) seatOf(pid string) *seat {
 }
 
 // placed notes that a node has a seat. What is for its socket goes there. It is
-// called under the sequencer or, if the seat is of another node, need not.
-func (m *moves) placed(w *whereabouts) {
+// called under the sequencer or, if the seat is of another node, need not. It
+// reports whether anything went to the node that was known to have it before.
+func (m *moves) placed(w *whereabouts) (used bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if old := m.bySID[w.SID]; old != nil && old.Term > w.Term {
-		return
+		return false
 	}
 	// Kept though it is where its names say: what is said of where it was before
 	// may come late.
 	m.bySID[w.SID], m.byPID[w.PID] = w, w
-	m.peers.Place(w.SID, w.node)
+	return m.peers.Place(w.SID, w.node)
 }
 
 // delete needs mu.
@@ -40,12 +41,13 @@ func (m *moves) own(a *seat) whereabouts {
 	return whereabouts{SID: a.id, PID: a.pid, Term: a.term, node: m.peers.Node()}
 }
 
-// here has all nodes know that a seat has come here. It is called under the
-// sequencer.
-func (m *moves) here(a *seat) {
+// here has all nodes know that a seat has come here, and returns what placed
+// does. It is called under the sequencer.
+func (m *moves) here(a *seat) (used bool) {
 	w := m.own(a)
-	m.placed(&w)
+	used = m.placed(&w)
 	m.tellAll(&news{What: newsPlaced, Placed: []whereabouts{w}})
+	return used
 }
 
 // vanished has all nodes forget a seat that is not where they would look for it.
@@ -105,7 +107,7 @@ func (m *moves) changed(node string, up bool) {
 		switch {
 		case up && w.node == m.peers.Node():
 			here = append(here, *w)
-		case !up && w.node == node:
+		case !up && w.node == node && m.adopts[w.PID] == nil: // else it comes back here
 			m.delete(id)
 			m.peers.Place(id, "")
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/announce"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/limit"
@@ -129,10 +130,13 @@ func busy() *metrics.Metrics {
 		Pipes:       func() (int, int) { return 6, 7 },
 		Buffered:    func() int { return 17 },
 		Recovery:    func() socketio.RecoveryStats { return socketio.RecoveryStats{Parked: 1, Bytes: 18} },
-		Users:       func() (int, int) { return 3, 5 },
-		Members:     func() int { return 1 },
-		State:       func() broker.State { return broker.Degraded },
-		Ready:       func() bool { return false },
+		Kept: func() adapter.KeepStats {
+			return adapter.KeepStats{Own: 21, Records: 33, Orphans: 11, Claims: 23, Bytes: 24, Refused: 25}
+		},
+		Users:   func() (int, int) { return 3, 5 },
+		Members: func() int { return 1 },
+		State:   func() broker.State { return broker.Degraded },
+		Ready:   func() bool { return false },
 	})
 	m.API()("/nodes", "GET", 200, time.Millisecond)
 	w := m.Webhooks(func() int { return 5 })
@@ -233,6 +237,13 @@ func TestValues(t *testing.T) {
 		`carillon_recovery_failed_total{reason="unknown"} 0`,
 		`carillon_recovery_evicted_events_total 9`,
 		`carillon_recovery_log_bytes 18`,
+		`carillon_recovery_lapsed_total{reason="adopted"} 0`,
+		`carillon_recovery_own_records 21`,
+		`carillon_recovery_kept_records{node="up"} 22`,
+		`carillon_recovery_kept_records{node="dead"} 11`,
+		`carillon_recovery_claimed_records 23`,
+		`carillon_recovery_kept_bytes 24`,
+		`carillon_recovery_refused_records_total 25`,
 		`carillon_api_request_duration_seconds_count{method="GET",route="/nodes",status="200"} 1`,
 		`carillon_webhook_events_dropped_total{reason="queue_full"} 3`,
 		`carillon_webhook_queue_events 5`,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/carillonhq/carillon/adapter"
 	"github.com/carillonhq/carillon/broker"
 	"github.com/carillonhq/carillon/cmd/carillon/internal/webhook"
 	"github.com/carillonhq/carillon/transport/socketio"
@@ -18,6 +19,7 @@ type Node struct {
 	Pipes       func() (connections, sessions int)
 	Buffered    func() int // bytes that wait for clients
 	Recovery    func() socketio.RecoveryStats
+	Kept        func() adapter.KeepStats
 	Users       func() (users, devices int) // that are online, on all nodes
 	Members     func() int                  // other nodes that are up
 	State       func() broker.State
@@ -49,6 +51,7 @@ func (m *Metrics) Watch(n Node) {
 		func() float64 { return float64(n.Recovery().Parked) })
 	m.Gauge("recovery_log_bytes", "Memory that the events take, about, that are kept for clients who come back.",
 		func() float64 { return float64(n.Recovery().Bytes) })
+	m.kept(n.Kept)
 	m.Gauge("presence_users", "Users that are online, on all nodes, as this node sees it.", func() float64 {
 		users, _ := n.Users()
 		return float64(users)
