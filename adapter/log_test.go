@@ -346,3 +346,21 @@ func BenchmarkMissed(b *testing.B) {
 		})
 	}
 }
+
+// All that a kept packet takes, beside what Build makes, is a Packet of the Log's own.
+func TestRecordAllocations(t *testing.T) {
+	l := adapter.NewLocal()
+	j := adapter.NewJournal(adapter.JournalOptions{MaxBytes: 64 << 10})
+	t.Cleanup(j.Close)
+	form := new(int)
+	build := func([]byte, adapter.Position, []byte, bool) (any, int) { return form, 1 }
+	l.Record(j, adapter.LogOptions{Build: build})
+	l.Add(&sink{l.NewID()}, "r")
+	target, p := adapter.Target{Rooms: []adapter.Room{"r"}}, packet("x")
+	for range 1_000 { // the ring has grown
+		_ = l.Broadcast(target, p)
+	}
+	if n := testing.AllocsPerRun(100, func() { _ = l.Broadcast(target, p) }); n > 1 {
+		t.Errorf("%v allocations, want 1", n)
+	}
+}

@@ -51,6 +51,22 @@ func NewFrames(parts ...Frame) *Frames {
 	return f
 }
 
+// JoinText is NewFrames of one text frame whose payload comes in pieces.
+func JoinText(pieces ...[]byte) *Frames {
+	n := 0
+	for _, p := range pieces {
+		n += len(p)
+	}
+	f := &Frames{wire: appendHeader(make([]byte, 0, maxHeader+n), false, n)}
+	start := len(f.wire)
+	for _, p := range pieces {
+		f.wire = append(f.wire, p...)
+	}
+	f.one[0].Data = f.wire[start:len(f.wire):len(f.wire)]
+	f.parts = f.one[:]
+	return f
+}
+
 // Text is NewFrames of one text frame.
 func Text(s string) *Frames { return NewFrames(Frame{Data: []byte(s)}) }
 

@@ -257,5 +257,8 @@ func decodeData(b []byte) (e encoded, ok bool) {
 	return e, len(b) == 0
 }
 
+// isText reports whether data is of one text frame.
+func isText(data []byte) bool { return len(data) > 0 && data[0] == 0 }
+
 // isMessage reports whether a text frame is an Engine.IO message.
 func isMessage(text []byte) bool { return len(text) > 0 && text[0] == '4' }

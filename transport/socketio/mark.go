@@ -4,11 +4,19 @@ import (
 	"bytes"
 
 	"github.com/carillonhq/carillon/adapter"
+	"github.com/carillonhq/carillon/transport"
 )
 
 // mark is adapter.LogOptions.Build: the *outgoing of an event with an offset as
 // its last argument.
 func (n *Namespace) mark(data []byte, at adapter.Position, heard []byte, noCompress bool) (form any, size int) {
+	if _, ok := n.server.opts.Parser.(jsonParser); ok && isText(data) {
+		o := markText(data, adapter.Place{Node: n.log.Node(), At: at}, heard, noCompress)
+		if o == nil {
+			return nil, 0
+		}
+		return o, o.size()
+	}
 	e, ok := decodeData(data)
 	if !ok {
 		return nil, 0
@@ -20,6 +28,26 @@ func (n *Namespace) mark(data []byte, at adapter.Position, heard []byte, noCompr
 	o := newOutgoing(e, NoID, noCompress)
 	o.marked = true
 	return o, o.size()
+}
+
+// markText is mark of what is one text frame of the default Parser: the event
+// and its offset are copied once, to where they are sent from. It returns nil
+// where appendArg refuses.
+func markText(data []byte, at adapter.Place, heard []byte, noCompress bool) *outgoing {
+	event := data[1:]
+	end, ok := argsEnd(event)
+	if !ok || !isMessage(event) {
+		return nil
+	}
+	var space [160]byte // more than an offset takes
+	tail := append(space[:0], ',', '"')
+	tail = appendOffset(tail, at, heard)
+	tail = append(tail, '"', ']')
+	o := &outgoing{frames: transport.JoinText(event[:end], tail), id: NoID, marked: true}
+	if noCompress {
+		o.frames.NoCompress()
+	}
+	return o
 }
 
 // unmark is adapter.LogOptions.Data, the inverse of mark.
@@ -64,8 +92,8 @@ func appendArg(e encoded, text string) (encoded, bool) {
 		return nil, false
 	}
 	event := e[0].Data
-	end := len(event) - 1
-	if end < 1 || event[end] != ']' || event[end-1] == '[' {
+	end, ok := argsEnd(event)
+	if !ok {
 		return nil, false
 	}
 	b := make([]byte, 0, len(event)+len(text)+3)
@@ -75,6 +103,12 @@ func appendArg(e encoded, text string) (encoded, bool) {
 	b = append(b, '"', ']')
 	marked := append(encoded{{Data: b}}, e[1:]...)
 	return marked, true
+}
+
+// argsEnd returns where one more argument goes in an event's text.
+func argsEnd(event []byte) (end int, ok bool) {
+	end = len(event) - 1
+	return end, end >= 1 && event[end] == ']' && event[end-1] != '['
 }
 
 // size returns the bytes of the event's frames.

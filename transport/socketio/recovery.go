@@ -246,13 +246,15 @@ func (n *Namespace) offset(at adapter.Position, heard []byte) string {
 }
 
 func offsetOf(p adapter.Place, heard []byte) string {
-	node, at := p.Node, p.At
-	b := make([]byte, 0, len(node)+15+len(heard))
+	return string(appendOffset(make([]byte, 0, len(p.Node)+15+len(heard)), p, heard))
+}
+
+func appendOffset(b []byte, p adapter.Place, heard []byte) []byte {
 	b = append(b, offsetForm)
-	b = append(b, node...)
+	b = append(b, p.Node...)
 	b = append(b, '.')
-	b = strconv.AppendUint(b, uint64(at), 36)
-	return string(append(b, heard...))
+	b = strconv.AppendUint(b, uint64(p.At), 36)
+	return append(b, heard...)
 }
 
 // parseOffset is the inverse of offsetOf.
