@@ -57,8 +57,9 @@ func TestPublishGivesUp(t *testing.T) {
 		}
 		cancel()
 	}
-	if n := len(s.published); n != 1 {
-		t.Errorf("the library was called %d times at once, want 1", n)
+	<-s.published // however late its goroutine runs
+	if n := len(s.published); n != 0 {
+		t.Errorf("the library was called %d times at once, want 1", n+1)
 	}
 	if err := d.Close(); err != nil {
 		t.Errorf("close: %v", err)

@@ -61,7 +61,7 @@ func (c *traceCollector) take(request *collector.ExportTraceServiceRequest) {
 // span waits for one.
 func (c *traceCollector) span(t *testing.T, name string) *tracev1.Span {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		c.mu.Lock()
 		s := c.spans[name]
 		c.mu.Unlock()
@@ -90,7 +90,7 @@ func TestTraces(t *testing.T) {
 		readUntil(t, client, `42["session",`)
 	}
 	// The instances have met once a message is delivered.
-	for deadline := time.Now().Add(15 * time.Second); ; {
+	for deadline := time.Now().Add(30 * time.Second); ; {
 		here.Send(`421["message",{"to":"bob","data":"psst"}]`)
 		if strings.Contains(readUntil(t, here, `431[`), `"devices":1`) {
 			break

@@ -174,7 +174,7 @@ func TestGateHooks(t *testing.T) {
 			t.Errorf("not told: %s, but %v", want, l.all)
 		}
 	}
-	for end := time.Now().Add(10 * time.Second); !l.has("half open") && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !l.has("half open") && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		continue // the server accepts in its own time
 	}
 	if !l.has("half open") {

@@ -60,7 +60,7 @@ func TestCollections(t *testing.T) {
 		runtime.GC()
 	}
 	percent := 0
-	for deadline := time.Now().Add(10 * time.Second); percent != garbageShare && time.Now().Before(deadline); runtime.GC() {
+	for deadline := time.Now().Add(30 * time.Second); percent != garbageShare && time.Now().Before(deadline); runtime.GC() {
 		percent = debug.SetGCPercent(100)
 		debug.SetGCPercent(percent)
 	}

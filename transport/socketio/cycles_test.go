@@ -71,7 +71,7 @@ func TestCycles(t *testing.T) {
 	// settled waits until the server has noticed that all are gone and no more
 	// goroutines run than were wanted.
 	settled := func(goroutines int) (int, uint64) {
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(30 * time.Second)
 		for (server.Sessions() > 0 || in.Load() != out.Load() || runtime.NumGoroutine() > goroutines) && time.Now().Before(deadline) {
 			<-time.After(time.Millisecond)
 		}

@@ -91,7 +91,7 @@ func FuzzConnection(f *testing.F) {
 		if opened.Load() != 1 || closed.Load() != 1 || connected.Load() != disconnected.Load() {
 			t.Errorf("%d sessions opened, %d closed; %d sockets connected, %d disconnected", opened.Load(), closed.Load(), connected.Load(), disconnected.Load())
 		}
-		for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > start; {
+		for deadline := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > start; {
 			if time.Now().After(deadline) {
 				stacks := make([]byte, 1<<16)
 				t.Fatalf("goroutines left:\n%s", stacks[:runtime.Stack(stacks, true)])

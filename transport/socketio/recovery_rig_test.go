@@ -65,7 +65,7 @@ func (c *tally) want(t *testing.T, why socketio.Lapse, n int) {
 // await polls until ok.
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !ok(); <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}

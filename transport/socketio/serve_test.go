@@ -85,7 +85,7 @@ func within[T any](t *testing.T, ch <-chan T, what string) (v T) {
 // eventually fails the test if ok does not become true soon.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); runtime.Gosched() {
+	for deadline := time.Now().Add(30 * time.Second); !ok(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("not yet: %s", what)
 		}

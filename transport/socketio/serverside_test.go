@@ -290,7 +290,7 @@ func TestAllRooms(t *testing.T) {
 		c.Join("")
 	}
 	for i := range 2 {
-		for deadline := time.Now().Add(10 * time.Second); ; {
+		for deadline := time.Now().Add(30 * time.Second); ; {
 			rooms, err := ios[i].Of("/").AllRooms(t.Context())
 			if err == nil && len(rooms) == 2 && rooms["lobby"] == 4 {
 				break

@@ -231,7 +231,7 @@ func TestClose(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	// What is left is of net/http and the test's own clients.
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+8; runtime.Gosched() {
+	for deadline := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > before+8; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines, before %d", runtime.NumGoroutine(), before)
 		}

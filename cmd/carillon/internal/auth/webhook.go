@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -161,6 +162,11 @@ func (w *webhook) ask(ctx context.Context, r Request) (*answer, error) {
 		defer func() { <-w.slots }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%d calls under way: %w", w.cfg.Concurrency, ctx.Err())
+	}
+	// A place that comes when the time is over is of no use. Without a call the
+	// back end has not failed: the breaker must not hear of it.
+	if end, ok := ctx.Deadline(); ctx.Err() != nil || ok && !time.Now().Before(end) {
+		return nil, fmt.Errorf("no time left for a call: %w", cmp.Or(ctx.Err(), context.DeadlineExceeded))
 	}
 	return w.breaker.Execute(func() (*answer, error) {
 		start := time.Now()

@@ -177,8 +177,10 @@ func TestConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int32
 		back := wire(func(r *http.Request) (*http.Response, error) {
-			most.Store(max(most.Load(), now.Add(1)))
+			n := now.Add(1)
 			defer now.Add(-1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
 			select {
 			case <-time.After(time.Second):
 				return answer(200, `{"allow":true,"user":"alice"}`), nil
@@ -212,6 +214,34 @@ func TestConcurrency(t *testing.T) {
 		}
 		if _, err := a.Authenticate(t.Context(), connects()); err != nil {
 			t.Errorf("after ten who left: %v", err)
+		}
+	})
+}
+
+// Clients whose time was over before the back end could be called do not count
+// as its failures.
+func TestNoTimeLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		a := open(t, withWebhook(), auth.Options{Transport: wire(func(r *http.Request) (*http.Response, error) {
+			if err := r.Context().Err(); err != nil {
+				calls++
+				return nil, err
+			}
+			return answer(200, `{"allow":true,"user":"alice"}`), nil
+		})})
+		late, cancel := context.WithDeadline(t.Context(), time.Now())
+		defer cancel()
+		for range 100 {
+			if _, err := a.Authenticate(late, connects()); err == nil {
+				t.Error("let in one whose time was over")
+			}
+		}
+		if calls != 0 {
+			t.Errorf("%d calls for clients whose time was over", calls)
+		}
+		if _, err := a.Authenticate(t.Context(), connects()); err != nil {
+			t.Errorf("after those whose time was over: %v", err)
 		}
 	})
 }

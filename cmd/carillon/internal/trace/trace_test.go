@@ -68,7 +68,7 @@ func serve(t *testing.T, n int, sample float64) (urls []string, spans *tracetest
 // wantSpans waits for n spans and returns them in the order of the way.
 func wantSpans(t *testing.T, e *tracetest.InMemoryExporter, n int) tracetest.SpanStubs {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		if got := e.GetSpans(); len(got) >= n {
 			slices.SortFunc(got, func(a, b tracetest.SpanStub) int { return a.StartTime.Compare(b.StartTime) })
 			return got
