@@ -38,6 +38,8 @@ func (m *moves) delete(id adapter.SocketID) {
 
 // own are those of a seat of this node.
 func (m *moves) own(a *seat) whereabouts {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	return whereabouts{SID: a.id, PID: a.pid, Term: a.term, node: m.peers.Node()}
 }
 
