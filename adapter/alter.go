@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"slices"
 	"time"
 
 	"github.com/carillonhq/carillon/broker"
@@ -66,7 +67,11 @@ func (l *Local) alter(m *message, rooms []Room, o Origin, passOn func(*message) 
 	if !routed {
 		t = g.unless(t, o)
 	}
+	left := m.target // of whom the Log is to know
 	l.each(t, func(one *member) {
+		if routed { // no other node has it: who has had it is not to have it again on its return
+			left.Rooms = without(left.Rooms, Room(one.id))
+		}
 		switch {
 		case m.kind == kindDisconnect:
 			out = append(out, one)
@@ -85,13 +90,19 @@ func (l *Local) alter(m *message, rooms []Room, o Origin, passOn func(*message) 
 		g.mu.Lock()
 		g.hear(o, time.Now())
 		g.mu.Unlock()
-		g.overhear(overheard{origin: o, routed: routed, kind: m.kind, target: m.target, rooms: rooms, close: m.flags&flagClose != 0})
+		if !routed || len(left.Rooms) > 0 {
+			g.overhear(overheard{origin: o, routed: routed, kind: m.kind, target: left, rooms: rooms, close: m.flags&flagClose != 0})
+		}
 		g.proceed()
 		g.told()
 	}
 	for _, one := range out {
 		one.socket.Disconnect(m.flags&flagClose != 0)
 	}
+}
+
+func without(rooms []Room, r Room) []Room {
+	return slices.DeleteFunc(slices.Clone(rooms), func(other Room) bool { return other == r })
 }
 
 // enrol has a socket join rooms, or leave them, and leaves it to another to tell

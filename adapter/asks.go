@@ -131,16 +131,19 @@ func (a *asks) down(node broker.NodeID) {
 
 // asked puts another node's question to the sockets of this one. What the
 // other node says next, and its end, are heard after it returns.
-func (c *Cluster) asked(from broker.Member, node *clustered, m *message) (int, error) {
+func (c *Cluster) asked(msg broker.Message, node *clustered, m *message) (int, error) {
 	number, data, err := decodeNumber(m.body)
 	if err != nil {
 		return 0, err
 	}
-	q := newQuestion(m.packet(data), func(id SocketID, body []byte, ok bool) {
+	p := m.packet(data)
+	p.origin, p.routed = originOf(msg), m.flags&flagRouted != 0
+	from := msg.From
+	q := newQuestion(p, func(id SocketID, body []byte, ok bool) {
 		c.answer(from, number, id, outcomeOf(ok), body)
 		c.asks.settle(from.ID, number)
 	})
-	n, err := node.inquire(from.Name, m.target, q)
+	n, err := node.inquire(from.Name, m.target, q, nil)
 	c.asks.keep(from.ID, number, q)
 	c.asks.settle(from.ID, number)
 	return n, err
@@ -167,13 +170,17 @@ func (n *clustered) Ask(ctx context.Context, t Target, p *Packet) ([]Answer, err
 
 	q := newQuestion(p, func(id SocketID, body []byte, ok bool) { in.answer(self.ID, id, outcomeOf(ok), body) })
 	defer q.forget()
-	local, err := n.inquire("", t, q)
+	var others *broker.Gather
+	var failed error
+	local, err := n.inquire("", t, q, func() (o Origin) {
+		others, o, failed = n.put(number, packetMessage(kindAsk, t, p))
+		return o
+	})
 	if err != nil {
 		return nil, err
 	}
 	in.count(self, local, nil)
-
-	failed := n.put(ctx, in, number, packetMessage(kindAsk, t, p))
+	in.countAll(ctx, others)
 	answers, err := in.wait(ctx)
 	for _, node := range in.debtors(self.ID) {
 		n.cluster.forget(node, number)
@@ -184,14 +191,17 @@ func (n *clustered) Ask(ctx context.Context, t Target, p *Packet) ([]Answer, err
 	return answers, err
 }
 
-// put asks the nodes concerned what m says, and waits until it is known how
-// many answers each of them owes.
-func (n *clustered) put(ctx context.Context, in *inquiry, number uint64, m message) error {
+// put asks the nodes concerned what m says.
+func (n *clustered) put(number uint64, m message) (*broker.Gather, Origin, error) {
 	body := appendNumber(make([]byte, 0, len(m.body)+10), number)
 	m.body = append(body, m.body...)
-	g, _, err := n.ask(m)
+	return n.ask(m)
+}
+
+// countAll waits until it is known how many answers each node owes; nil: none.
+func (in *inquiry) countAll(ctx context.Context, g *broker.Gather) {
 	if g == nil {
-		return err
+		return
 	}
 	for _, a := range g.Wait(ctx) {
 		count, err := 0, a.Err
@@ -200,7 +210,6 @@ func (n *clustered) put(ctx context.Context, in *inquiry, number uint64, m messa
 		}
 		in.count(a.From, count, err)
 	}
-	return nil
 }
 
 // forget tells a node that a number is done with. Without it the node keeps a

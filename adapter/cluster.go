@@ -230,7 +230,7 @@ func (c *Cluster) answerTo(msg broker.Message, m *message) ([]byte, error) {
 	case kindDeliver:
 		count, err = n.hear(msg, m)
 	case kindAsk:
-		count, err = c.asked(from, n, m)
+		count, err = c.asked(msg, n, m)
 	case kindAskNodes:
 		count, err = c.askedNode(from, n.Local, m)
 	case kindCount:

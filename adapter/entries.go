@@ -134,7 +134,7 @@ func (g *Log) expire(now time.Time) (left bool) {
 	g.early.drop(func(o *overheard) bool { return !o.when.After(now.Add(-maxLag)) }, &g.vectors)
 	g.directs.expire(now.Add(-g.journal.opts.Retention))
 	g.count(g.beside() - before)
-	g.quiet(now.Add(-2 * g.journal.opts.Retention))
+	g.quiet(now.Add(-g.journal.opts.memory()))
 	maps.DeleteFunc(g.absences, func(_ broker.NodeID, a absence) bool { return a.when.Before(now.Add(-2 * g.journal.opts.Retention)) })
 	return g.n > 0 || g.beside() > 0 || len(g.heard) > 0
 }

@@ -75,7 +75,8 @@ func (n *clustered) AskNodes(ctx context.Context, body []byte) ([]NodeAnswer, er
 	number := n.cluster.asks.begin(in)
 	defer n.cluster.asks.end(number)
 
-	failed := n.put(ctx, in, number, message{kind: kindAskNodes, body: body})
+	others, _, failed := n.put(number, message{kind: kindAskNodes, body: body})
+	in.countAll(ctx, others)
 	answers, err := in.wait(ctx)
 	nodes := make([]NodeAnswer, len(answers))
 	for i, a := range answers {

@@ -86,6 +86,16 @@ func (v *vectors) hear(o Origin, now time.Time) {
 	voice.number, voice.when, voice.text = max(voice.number, o.Number), now, voice.text[:0]
 }
 
+// note notes that what o names was heard, and is not kept; g may be nil.
+func (g *Log) note(o Origin) {
+	if g == nil || !o.known() {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.hear(o, time.Now())
+}
+
 // attribute notes what the newest entry is of. It needs mu.
 func (g *Log) attribute(e *entry, o Origin) {
 	v := g.voice(o.Node)
@@ -99,6 +109,14 @@ func (v *vectors) lose(o Origin, when time.Time) {
 		voice.lost, voice.lostWhen = o.Number, when
 	}
 }
+
+// memory is for how long a Log knows of what a node said, at least: longer than
+// it keeps it. A node that another has forgotten has said nothing for so long,
+// by that other's count; by anybody's, for twice the time that packets are kept.
+func (o *JournalOptions) memory() time.Duration { return o.settled() + maxLag }
+
+// settled is how long ago what nodes said has come to all of them, or to none.
+func (o *JournalOptions) settled() time.Duration { return 2 * o.Retention }
 
 // quiet forgets the nodes that have said nothing since a time.
 func (v *vectors) quiet(since time.Time) {
@@ -119,7 +137,9 @@ func (g *Log) Vector() Vector {
 	defer g.mu.Unlock()
 	v := make(Vector, len(g.heard))
 	for node, o := range g.heard {
-		v[node] = o.number
+		if o.number > 0 { // else it is known of sockets that came alone: see ahead
+			v[node] = o.number
+		}
 	}
 	return v
 }

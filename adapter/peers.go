@@ -48,6 +48,11 @@ type Peers interface {
 	// where the socket was said to be before, since that was first said.
 	Place(id SocketID, node string) (used bool)
 
+	// Outlive says that a socket of this node is on another, which took this one to
+	// be dead: what still comes here for it alone it has got there, from those who
+	// said it, and is not passed on. It precedes Place.
+	Outlive(id SocketID)
+
 	// Heirs returns the other nodes that are up and not about to leave, in the
 	// order in which a key falls to them: see Rendezvous.
 	Heirs(key string) (nodes []string)

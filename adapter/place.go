@@ -2,8 +2,10 @@ package adapter
 
 import (
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/carillonhq/carillon/broker"
 )
@@ -13,6 +15,30 @@ import (
 type movedSockets struct {
 	mu    sync.RWMutex // guards nodes
 	nodes map[SocketID]*placed
+	lived map[SocketID]time.Time // those of Outlive, and until when that matters
+}
+
+// lateDirect is how late something may come that was said to this node when
+// others did not know yet that it was silent.
+const lateDirect = time.Minute
+
+// Outlive implements Peers.
+func (n *clustered) Outlive(id SocketID) {
+	n.places.mu.Lock()
+	defer n.places.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(n.places.lived, func(_ SocketID, until time.Time) bool { return !now.Before(until) })
+	if n.places.lived == nil {
+		n.places.lived = make(map[SocketID]time.Time)
+	}
+	n.places.lived[id] = now.Add(lateDirect)
+}
+
+func (n *clustered) outlived(id SocketID) bool {
+	n.places.mu.RLock()
+	defer n.places.mu.RUnlock()
+	until, ok := n.places.lived[id]
+	return ok && time.Now().Before(until)
 }
 
 // A placed is where a socket was said to be.
@@ -82,6 +108,9 @@ func (n *clustered) passOn(m *message) bool {
 	node, known := n.wayTo(SocketID(m.target.Rooms[0]))
 	if !known || node == n.cluster.bus.Self().ID {
 		return false
+	}
+	if n.outlived(SocketID(m.target.Rooms[0])) {
+		return true
 	}
 	on := *m
 	on.namespace = n.name

@@ -51,12 +51,23 @@ func (n *clustered) hear(msg broker.Message, m *message) (int, error) {
 	return n.hand(g, msg.From.Name, m.target, p, nil)
 }
 
-// inquire is hand of a packet that is to be answered.
-func (n *clustered) inquire(from string, t Target, q *question) (int, error) {
+// inquire is hand of a packet that is to be answered. A Log does not keep it, and
+// knows that it was heard: who was asked here is not asked on another node, too.
+func (n *clustered) inquire(from string, t Target, q *question, tell func() Origin) (int, error) {
+	g := n.sequence()
+	defer g.proceed()
+	if o := q.packet.origin; !q.packet.routed {
+		t = g.unless(t, o)
+	}
 	done := n.delivering(from, t, q.packet)
 	sockets, err := n.Local.ask(t, q)
 	if done != nil {
 		done(sockets)
 	}
+	o := q.packet.origin
+	if tell != nil && err == nil {
+		o = tell()
+	}
+	g.note(o)
 	return sockets, err
 }

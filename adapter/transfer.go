@@ -160,12 +160,13 @@ const Slack = time.Second
 
 // late returns what this node was told that x.Heard lacks, in order.
 func (g *Log) late(x *Transfer, now time.Time) (late []overheard, err error) {
-	born := now.Add(-x.Age - Slack)
 	// What a node said before the other heard of it, and before there was the
-	// socket, is not for it.
+	// socket, is not for it. Nor is what it said so long ago that the other has
+	// heard it, and has forgotten the node since.
+	since := now.Add(-min(x.Age+Slack, g.journal.opts.settled()))
 	before := func(o Origin, when time.Time) bool {
 		_, known := x.Heard[o.Node]
-		return !known && when.Before(born)
+		return !known && when.Before(since)
 	}
 	self := Room(x.ID)
 	g.mu.Lock()
@@ -302,7 +303,11 @@ func DecodeTransfer(b []byte) (x *Transfer, rest []byte, err error) {
 	}
 	for range d.count() {
 		m := Missed{NoCompress: d.byte()&flagNoCompress != 0}
-		for range d.count() {
+		former := d.count()
+		if former > maxFormer {
+			return nil, nil, errTransfer
+		}
+		for range former {
 			if m.Former = append(m.Former, Place{string(d.bytes()), Position(d.number())}); d.bad {
 				return nil, nil, errTransfer
 			}

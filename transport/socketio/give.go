@@ -172,7 +172,7 @@ func (a *seat) giveUp(to string, n news, data json.RawMessage) (said *news, why 
 	}
 	a.state, a.granted = seatMoved, nil
 	r.parking.remove(a)
-	m.placed(&whereabouts{SID: a.id, PID: a.pid, Term: a.term, node: to})
+	m.placed(&whereabouts{SID: a.id, PID: a.pid, Term: a.term, node: to, given: true})
 	a.namespace.mu.Lock()
 	delete(a.namespace.seats, a.pid)
 	a.namespace.mu.Unlock()
@@ -184,10 +184,7 @@ func (a *seat) giveUp(to string, n news, data json.RawMessage) (said *news, why 
 // the sequencer and a.mu.
 func (a *seat) export(from adapter.Position) (x *adapter.Transfer, err error) {
 	n := a.namespace
-	if from >= a.last { // it has missed nothing, however little the log still holds
-		from = n.log.Head()
-	}
-	x, err = n.log.Export(a.id, from, maxReplayed)
+	x, err = n.log.Export(a.id, a.behind(from), maxReplayed)
 	if err != nil {
 		return nil, err
 	}

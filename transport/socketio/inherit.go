@@ -13,6 +13,10 @@ const (
 	// until that is sure: a node is declared so after five heartbeats.
 	heirPatience = 10 * time.Second
 
+	// nextLife is by how much the terms of a seat grow with its node's death: past
+	// all that the node, should it only have been silent, still says of it.
+	nextLife = 1 << 32
+
 	heirRetry = 250 * time.Millisecond
 	heirAsk   = time.Second // of one answer
 )
@@ -58,7 +62,7 @@ func (c *client) inherit(n *Namespace, h *Handshake, t ticket) (s *Socket, inher
 	w.keeper.Settle(t.pid, claim)
 	a := newSeat(n, t.offset)
 	a.id = left.ID
-	a.term = claim.Term
+	a.term = claim.Term + nextLife
 	if a.data, err = n.server.recovery.opts.decode(left.Data); err != nil {
 		n.logger().Error("data of a socket whose node died", "socket", a.id, "error", err)
 	}

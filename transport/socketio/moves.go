@@ -3,6 +3,7 @@ package socketio
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -31,6 +32,8 @@ type moves struct {
 	bySID   map[adapter.SocketID]*whereabouts
 	byPID   map[string]*whereabouts
 	adopts  map[string]*adoption // by pid
+	graves
+	closed bool
 }
 
 // A reply is what came for a request.
@@ -46,7 +49,8 @@ type whereabouts struct {
 	PID  string           `json:"pid"`
 	Term uint64           `json:"term"` // of the latest claim; what is said of earlier ones came late
 
-	node string // short id
+	node  string // short id
+	given bool   // by this node, and that it has come there was not heard yet
 }
 
 // A news is what nodes say of seats; which fields count depends on What.
@@ -92,6 +96,7 @@ const (
 	newsHere      what = "here"      // the answer of the one that has
 	newsPlaced    what = "placed"    // to all: the sender has these seats now
 	newsGone      what = "gone"      // to all: these seats are nowhere any more
+	newsList      what = "list"      // which seats does the receiver have that it would have to tell of?
 	newsData      what = "data"      // to the node that has the seat of SID: its data has changed
 	newsOwed      what = "owed"      // what was said to the dead node alone, behind Term, since Age, that SID may not have?
 	newsOwes      what = "owes"      // it is in rest
@@ -132,7 +137,24 @@ func decodeNews(b []byte) (n news, err error) {
 		return n, fmt.Errorf("socketio: malformed news of a seat: %w", err)
 	}
 	n.rest = b[end:]
-	return n, nil
+	return n, n.check()
+}
+
+// maxAge bounds what is said to have been a while ago, in ms.
+const maxAge = 1 << 40
+
+// check refuses what no node says, and would be kept for ever or lead astray.
+func (n *news) check() error {
+	far := func(ms int64) bool { return ms < 0 || ms > maxAge }
+	switch {
+	case far(n.Age):
+		return fmt.Errorf("socketio: malformed news of a seat: asked for %d ms ago", n.Age)
+	case n.Seat != nil && far(n.Seat.Away):
+		return fmt.Errorf("socketio: malformed news of a seat: away since %d ms", n.Seat.Away)
+	case n.Seat != nil && n.Seat.PID == "":
+		return errors.New("socketio: malformed news of a seat: it has no pid")
+	}
+	return nil
 }
 
 func newMoves(n *Namespace, peers adapter.Peers) *moves {
@@ -144,6 +166,7 @@ func newMoves(n *Namespace, peers adapter.Peers) *moves {
 	}
 	peers.HandlePeers(topicSession, m.hear)
 	m.stop = peers.WatchPeers(m.changed)
+	m.tellAll(&news{What: newsList}) // those who are up already are not announced
 	return m
 }
 
@@ -154,6 +177,9 @@ func (m *moves) close() {
 	}
 	m.stop()
 	m.peers.HandlePeers(topicSession, nil)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.endGraves()
 }
 
 // hear is the adapter.PeerHandler of the topic.
@@ -183,14 +209,16 @@ func (m *moves) hear(from string, body []byte) {
 	case newsPlaced:
 		for _, w := range n.Placed {
 			w.node = from
+			m.outdone(&w)
 			m.placed(&w)
 			m.announced(&w)
-			m.outdone(&w)
 		}
 	case newsGone:
 		for _, w := range n.Placed {
 			m.gone(w)
 		}
+	case newsList:
+		m.list(from)
 	case newsData:
 		m.dataSet(n)
 	}

@@ -147,13 +147,16 @@ func (m *moves) outdone(w *whereabouts) {
 		return
 	}
 	a.mu.Lock()
-	later := a.term < w.Term
+	later, died := a.term < w.Term, a.term+nextLife <= w.Term
 	if later {
 		a.term = w.Term
 	}
 	a.mu.Unlock()
 	if !later {
 		return
+	}
+	if died {
+		m.peers.Outlive(a.id)
 	}
 	a.vacate(w.Term)
 	a.drop(LapseClaimed)

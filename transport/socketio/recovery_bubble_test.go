@@ -59,6 +59,7 @@ type pipes struct {
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
+	wrap  func(net.Conn) net.Conn // of clients; nil: as they are
 }
 
 func (p *pipes) Accept() (net.Conn, error) {
@@ -81,6 +82,9 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	here, there := net.Pipe()
 	select {
 	case p.conns <- there:
+		if p.wrap != nil {
+			return p.wrap(here), nil
+		}
 		return here, nil
 	case <-p.done:
 		return nil, net.ErrClosed

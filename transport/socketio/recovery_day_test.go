@@ -20,8 +20,9 @@ import (
 )
 
 // TestRecoveryDay has clients come to three nodes, lose their connections, come
-// back or stay away, and leave, for a day; and looks whether anything is kept of
-// them when they have been gone for a while (I7).
+// back or stay away, and leave, for a day; and looks whether all who were back in
+// time were recovered, and whether anything is kept of them when they have been
+// gone for a while (I7).
 func TestRecoveryDay(t *testing.T) {
 	span := 24 * time.Hour
 	if testing.Short() {
@@ -81,8 +82,14 @@ func TestRecoveryDay(t *testing.T) {
 		if d.refused > 0 {
 			t.Errorf("%d clients could not connect", d.refused)
 		}
+		if d.lost > 0 {
+			t.Errorf("%d clients were back in time, and not recovered", d.lost)
+		}
 	})
 }
+
+// dayWindow is how long a client may be away, by default.
+const dayWindow = 2 * time.Minute
 
 // A day is what happens at the nodes.
 type day struct {
@@ -92,6 +99,7 @@ type day struct {
 
 	mu                         sync.Mutex // guards all below
 	came, connections, refused int
+	lost                       int // clients that were back in time, and not recovered
 }
 
 func newDayNode(t *testing.T, hub *memory.Hub, name string) *bubble {
@@ -133,16 +141,26 @@ func (d *day) visit(rng *rand.Rand) {
 	}
 	d.count(func() { d.came++ })
 	v := new(visitor)
-	for {
+	var heard time.Time // when it had all that there was for it
+	for n := 0; ; n++ {
 		d.count(func() { d.connections++ })
 		if err := v.connect(d.node(rng).pipes); err != nil {
 			d.count(func() { d.refused++ })
 			return
 		}
+		switch away := time.Since(heard); {
+		case n == 0:
+		case away < dayWindow && !v.recovered:
+			d.count(func() { d.lost++ })
+		}
+		if n == 0 || !v.recovered {
+			heard = time.Now()
+		}
 		if stays := some(2 * time.Minute); rng.IntN(4) > 0 {
 			cut := time.AfterFunc(stays, v.cut)
 			v.listen()
 			cut.Stop()
+			heard = time.Now()
 		} else { // deaf: the server has to notice
 			time.Sleep(stays)
 		}

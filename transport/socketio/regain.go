@@ -83,7 +83,7 @@ func (n *Namespace) estate(t ticket, claim adapter.Claim) (*adapter.Estate, *sea
 		}
 		parked = (parked || change.Parked) && !change.Back
 	}
-	a := &seat{namespace: n, id: w.ID, pid: t.pid, term: claim.Term, moved: true, born: time.Now()}
+	a := &seat{namespace: n, id: w.ID, pid: t.pid, term: claim.Term + nextLife, moved: true, regained: true, born: time.Now()}
 	if a.data, err = n.server.recovery.opts.decode(data); err != nil {
 		return x, nil, err
 	}

@@ -26,7 +26,11 @@ func (a *seat) resolve(offset string) (from adapter.Position, ok bool) {
 	if at, ok := log.Resolve(a.id, a.start, p); ok {
 		return at, true
 	}
-	return a.start, slices.ContainsFunc(a.base, func(b adapter.Place) bool { return b.Node == p.Node && b.At <= p.At })
+	// A node that was taken to be dead may have sent more since, of which nothing
+	// is known here.
+	return a.start, slices.ContainsFunc(a.base, func(b adapter.Place) bool {
+		return b.Node == p.Node && (b.At == p.At || b.At < p.At && !a.regained)
+	})
 }
 
 // maxBase bounds the places of a seat that are told: of a client that hears

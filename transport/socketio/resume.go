@@ -171,7 +171,7 @@ func (s *Socket) takeOver() (events int, err error) {
 	if !a.take(s) {
 		return 0, unrecoverable{UnrecoveredOvertaken}
 	}
-	a.sent = a.last
+	a.sent, a.owed = a.last, 0
 	n.add(s)
 	// The answer to CONNECT goes first. A client keeps what precedes it, and
 	// would keep it over the next loss of its connection, too, but tell the
@@ -214,8 +214,8 @@ const maxReplayed = 10_000
 // missed returns what a client who stood at from has missed, and its size. It is
 // called under the sequencer.
 func (a *seat) missed(from adapter.Position) (missed []*adapter.Packet, size int, err error) {
-	if from >= a.last {
-		return nil, 0, nil // however little the log still holds
+	if from = a.behind(from); from >= a.last {
+		return nil, 0, nil
 	}
 	missed, err = a.namespace.log.Missed(a.id, from, maxReplayed)
 	if errors.Is(err, adapter.ErrTooMuch) {

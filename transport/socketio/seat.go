@@ -28,12 +28,15 @@ type seat struct {
 	whole bool            // its client had nothing of it before start
 	base  []adapter.Place // where start was on other nodes
 	ahead string          // what its client had, or is to be sent from here: an adapter.Vector's Text
-	moved bool            // it has come from another node
-	back  bool            // it has come back from a node that did not take it
+	moved bool            // it has come from another node,
+
+	regained bool // which is dead, as far as is known
+	back     bool // it has come back from a node that did not take it
 
 	// Used under the sequencer alone.
 	last adapter.Position // of the last packet that was for it
 	sent adapter.Position // of the last one that was handed to its client's connection
+	owed adapter.Position // of the first one since that was not; 0: there is none
 
 	current atomic.Pointer[Socket] // changes under mu, to one that is let in
 
@@ -80,12 +83,28 @@ func (a *seat) Deliver(p *adapter.Packet) bool {
 	}
 	s := a.current.Load()
 	if s == nil || !s.Connected() || !s.deliver(shared(p), p.Volatile) {
+		if !p.Volatile && a.owed == 0 {
+			a.owed = p.Position()
+		}
 		return false
 	}
 	if !p.Volatile {
-		a.sent = p.Position()
+		a.sent, a.owed = p.Position(), 0
 	}
 	return true
+}
+
+// behind returns the last position that a client who stands at from need not be
+// sent, however little the log still holds: nothing is for it between what it has
+// and what it is owed. It is called under the sequencer.
+func (a *seat) behind(from adapter.Position) adapter.Position {
+	switch {
+	case from >= a.last:
+		return max(from, a.namespace.log.Head())
+	case from >= a.sent && a.owed > from:
+		return a.owed - 1
+	}
+	return from
 }
 
 // Disconnect implements adapter.Socket.

@@ -205,7 +205,7 @@ func (m *moves) reply(from string, n news) {
 // node says next, which is for the seat, too.
 func (m *moves) arrive(from string, n news) {
 	why := Unrecovered("")
-	if x, _, err := adapter.DecodeTransfer(n.rest); err != nil || n.Seat == nil {
+	if x, _, err := adapter.DecodeTransfer(n.rest); err != nil || n.Seat == nil || x.ID == "" {
 		m.namespace.logger().Warn("malformed seat dropped", "from", from, "error", err)
 		why = UnrecoveredUnknown
 	} else if n.Adopt {
@@ -245,7 +245,7 @@ func (n *Namespace) install(a *seat, away time.Duration, sure func(), take func(
 	var crowded *seat
 	used := false
 	n.log.Sequence(func() {
-		if n.seatOf(a.pid) != nil || n.moves.knows(a.pid, a.term) {
+		if n.seatOf(a.pid) != nil || n.moves.outlived(a.id, a.term) {
 			why = UnrecoveredOvertaken
 			return
 		}
@@ -257,6 +257,9 @@ func (n *Namespace) install(a *seat, away time.Duration, sure func(), take func(
 		}
 		a.start, a.came = in.Start, time.Now()
 		a.last, a.sent = n.log.Head(), in.Start
+		if a.last > a.sent {
+			a.owed = a.sent + 1
+		}
 		n.mu.Lock()
 		n.seats[a.pid] = a
 		n.mu.Unlock()

@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/carillonhq/carillon/adapter"
 )
@@ -19,13 +20,27 @@ func (n *Namespace) seatOf(pid string) *seat {
 func (m *moves) placed(w *whereabouts) (used bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if old := m.bySID[w.SID]; old != nil && old.Term > w.Term {
+	old := m.bySID[w.SID]
+	if old != nil && old.Term > w.Term || m.late(w) {
 		return false
+	}
+	if old != nil && old.PID != w.PID { // whose node died: its client has a new one
+		delete(m.byPID, old.PID)
 	}
 	// Kept though it is where its names say: what is said of where it was before
 	// may come late.
 	m.bySID[w.SID], m.byPID[w.PID] = w, w
 	return m.peers.Place(w.SID, w.node)
+}
+
+// outlived reports whether a socket is known to be somewhere in a later term: the
+// node that gave its seat was silent for so long that it was taken to be dead, and
+// does not know.
+func (m *moves) outlived(id adapter.SocketID, term uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := m.bySID[id]
+	return w != nil && w.Term > term || m.late(&whereabouts{SID: id, Term: term})
 }
 
 // delete needs mu.
@@ -63,7 +78,7 @@ func (m *moves) vanished(a *seat) {
 		m.mu.Unlock()
 		return
 	}
-	m.delete(a.id)
+	m.bury(a.id, w.Term+1)
 	m.mu.Unlock()
 	m.peers.Place(a.id, "")
 	m.tellAll(&news{What: newsGone, Placed: []whereabouts{*w}})
@@ -80,8 +95,8 @@ func (m *moves) lost(a *seat) {
 func (m *moves) gone(w whereabouts) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if old := m.bySID[w.SID]; old != nil && old.Term <= w.Term {
-		m.delete(w.SID)
+	if old := m.bySID[w.SID]; old == nil || old.Term <= w.Term {
+		m.bury(w.SID, w.Term+1)
 		m.peers.Place(w.SID, "")
 	}
 }
@@ -99,19 +114,43 @@ func (m *moves) whereIs(pid string) string {
 // batchPlaced is how many seats one message tells of.
 const batchPlaced = 1000
 
-// changed is told of nodes that come and go. One that comes is told what is here
-// though its names say otherwise; what was on one that goes is nowhere now.
+// changed is told of nodes that come and go. What was on one that goes is nowhere
+// now. One that comes, and it may have been here all the time as far as it knows,
+// is told what is here though its names say otherwise, and asked for the same.
 func (m *moves) changed(node string, up bool) {
+	if up {
+		m.list(node)
+		m.answer(node, &news{What: newsList})
+		return
+	}
+	m.mu.Lock()
+	var orphans []whereabouts
+	for id, w := range m.bySID {
+		if w.node != node || m.adopts[w.PID] != nil { // which comes back here
+			continue
+		}
+		if w.given { // others may still know it to be here, and nobody else would tell them
+			orphan := *w
+			orphan.Term-- // what the node says of it, should it be back, counts
+			orphans = append(orphans, orphan)
+		}
+		m.bury(id, w.Term)
+		m.peers.Place(id, "")
+	}
+	m.mu.Unlock()
+	for orphans := range slices.Chunk(orphans, batchPlaced) {
+		m.tellAll(&news{What: newsGone, Placed: orphans})
+	}
+}
+
+// list tells a node what is here though its names say otherwise.
+func (m *moves) list(node string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var here []whereabouts
-	for id, w := range m.bySID {
-		switch {
-		case up && w.node == m.peers.Node():
+	for _, w := range m.bySID {
+		if w.node == m.peers.Node() {
 			here = append(here, *w)
-		case !up && w.node == node && m.adopts[w.PID] == nil: // else it comes back here
-			m.delete(id)
-			m.peers.Place(id, "")
 		}
 	}
 	for len(here) > 0 {

@@ -256,6 +256,7 @@ func (w *wills) lost(pid string, _ uint64, _ broker.NodeID) {
 		return
 	}
 	a.kept.Store(false)
+	w.keeper.Outlive(a.id)
 	a.mu.Lock()
 	a.term++
 	term := a.term
