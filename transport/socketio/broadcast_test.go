@@ -153,39 +153,70 @@ func BenchmarkBroadcast(b *testing.B) {
 	}
 }
 
-// BenchmarkEvent is an event of a client and its acknowledgement, over the
-// wire.
-func BenchmarkEvent(b *testing.B) {
-	c := gather(b, 0)
-	socketio.Reply(c.io.Of("/"), "line", func(_ context.Context, _ *socketio.Socket, text string) (int, error) { return len(text), nil })
-	web := httptest.NewServer(c.io)
-	defer web.Close()
+// exchanges returns what has a client emit an event over the wire and read its
+// acknowledgement.
+func exchanges(t testing.TB) (exchange func()) {
+	t.Helper()
+	server := socketio.New(socketio.Options{})
+	socketio.Reply(server.Of("/"), "line", func(_ context.Context, _ *socketio.Socket, text string) (int, error) { return len(text), nil })
+	web := httptest.NewServer(server)
+	t.Cleanup(web.Close)
 	conn, err := net.Dial("tcp", web.Listener.Addr().String())
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	defer conn.Close()
-	defer c.io.Close()
-	_, _ = io.WriteString(conn, "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n"+
-		"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n\x81\x82\x00\x00\x00\x0040")
+	t.Cleanup(func() {
+		server.Close()
+		conn.Close()
+	})
+	_, _ = conn.Write([]byte("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n" +
+		"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n\x81\x82\x00\x00\x00\x0040"))
 	buf := make([]byte, 4<<10)
 	for got := []byte(nil); !bytes.Contains(got, []byte("40{")); {
 		n, err := conn.Read(buf)
 		if err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 		got = append(got, buf[:n]...)
 	}
 	event := `420["line","` + strings.Repeat("x", 100) + `"]`
 	frame := append([]byte{0x81, 0x80 | byte(len(event)), 0, 0, 0, 0}, event...)
 	answer := make([]byte, 2+len("430[100]"))
-	b.ReportAllocs()
-	for b.Loop() {
+	return func() {
 		if _, err := conn.Write(frame); err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 		if _, err := io.ReadFull(conn, answer); err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
+	}
+}
+
+// An event of a client takes so much to be read, handled and acknowledged. (The
+// bound leaves room for the race detector.)
+func TestEventAllocations(t *testing.T) {
+	exchange := exchanges(t)
+	for range 200 { // fills the pools
+		exchange()
+	}
+	const n = 500
+	got := allocations(func() {
+		for range n {
+			exchange()
+		}
+	}) / n
+	t.Logf("%.1f allocations for each event", got)
+	if got > 26 {
+		t.Errorf("got %.1f allocations for each event, want 26 at most", got)
+	}
+}
+
+// BenchmarkEvent is an event of a client and its acknowledgement, over the
+// wire.
+func BenchmarkEvent(b *testing.B) {
+	exchange := exchanges(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		exchange()
 	}
 }
