@@ -140,6 +140,21 @@ func (w *world) sample() {
 	}
 }
 
+// awaitSynced waits until every node is sure of itself: where a fifth of all
+// messages is lost, one is not at some moment now and then. That lasts no longer
+// than it takes to be told.
+func (w *world) awaitSynced() {
+	for end := time.Now().Add(w.plan.quiet()); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
+		synced := true
+		for _, n := range w.slots {
+			synced = synced && (n == nil || n.tracker.State() == presence.Synced)
+		}
+		if synced {
+			return
+		}
+	}
+}
+
 // check is done in the end, when all has been quiet.
 func (w *world) check() {
 	w.sample()

@@ -150,6 +150,7 @@ func run(t *testing.T, p *plan, sum *tally) (violations []string) {
 		w.calm()
 		time.Sleep(p.quiet())
 		synctest.Wait()
+		w.awaitSynced()
 		w.check()
 		for _, n := range w.nodes {
 			if n.end.IsZero() {
