@@ -27,6 +27,8 @@ const (
 // A spread is a balancer without affinity. It leaves out instances that say
 // that they are not ready, or cannot be reached, or that the test took out.
 type spread struct {
+	idle func() // closes connections to instances that no request uses
+
 	how   spreading
 	addrs []string
 	cuts  *cutter // the connections of clients
@@ -156,6 +158,7 @@ func (s *spread) serve(wg *sync.WaitGroup) (end func()) {
 		return func() { s.cuts.Close() }
 	}
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 1000, IdleConnTimeout: 10 * time.Second}
+	s.idle = transport.CloseIdleConnections
 	web := &http.Server{
 		ErrorLog: log.New(io.Discard, "", 0),
 		Handler: &httputil.ReverseProxy{
