@@ -70,7 +70,7 @@ func (p *parking) take(e *list.Element) *seat {
 // arm needs mu.
 func (p *parking) arm(d time.Duration) {
 	p.calls.Add(1)
-	p.timer = time.AfterFunc(d, func() {
+	p.timer = time.AfterFunc(max(d, time.Microsecond), func() {
 		defer p.calls.Done()
 		for _, a := range p.expired() {
 			a.drop(LapseExpired)
