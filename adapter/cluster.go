@@ -92,7 +92,7 @@ func NewCluster(bus *broker.Bus, opts Options) *Cluster {
 			c.asks.down(e.Node.ID)
 			c.pages.down(e.Node.ID)
 		}
-		c.eachLog(func(g *Log) { g.happened(e) })
+		c.eachLog(func(g *Log) { g.happened(e, c.bus.DownAfter()) })
 		c.keeping.happened(e)
 	})
 	c.startKeeping()

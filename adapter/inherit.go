@@ -181,21 +181,27 @@ type absence struct {
 	when time.Time // of what changed last
 	left bool      // it said that it was about to leave
 	down time.Time // when it went down; zero if it is up
+	died time.Time // when it did so at the earliest
 	deaf time.Time // until when something that it said may not have been heard
 }
 
-// happened takes note of an event of the bus.
-func (g *Log) happened(e broker.Event) {
+// happened takes note of an event of the bus, where a node is down after a time of
+// silence.
+func (g *Log) happened(e broker.Event, silence time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a, now := g.absences[e.Node.ID], time.Now()
 	switch {
+	case e.Kind == broker.Thawed || e.Kind == broker.StateChanged && e.State == broker.Up:
+		// For how long others have been silent by then this node can't tell.
+		g.began = now
+		return
 	case e.Kind == broker.NodeDraining:
 		a.left = true
 	case e.Kind == broker.Gap:
 		a.deaf = now
 	case e.Kind == broker.NodeDown:
-		a.down = now
+		a.down, a.died = now, now.Add(-silence)
 	case e.Kind == broker.NodeUp && !a.down.IsZero():
 		a.down, a.deaf, a.left = time.Time{}, now, false
 	default:
@@ -208,12 +214,12 @@ func (g *Log) happened(e broker.Event) {
 	g.absences[e.Node.ID] = a
 }
 
-// DownSince returns when a node went down, if it has and has not come up since.
-func (g *Log) DownSince(node broker.NodeID) (time.Time, bool) {
+// DiedBy returns when a node died at the earliest, if it is down.
+func (g *Log) DiedBy(node broker.NodeID) (time.Time, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	down := g.absences[node].down
-	return down, !down.IsZero()
+	a := g.absences[node]
+	return a.died, !a.down.IsZero()
 }
 
 // An Owed is something that a node said to a dead one alone.

@@ -138,6 +138,10 @@ func (b *Bus) Drain() {
 	b.pump(b.all)
 }
 
+// DownAfter is for how long a node is silent, at least, before it is down, unless
+// it has said that it leaves.
+func (b *Bus) DownAfter() time.Duration { return downBeats * b.opts.Heartbeat }
+
 // Members returns the other nodes that are up, sorted by name, then by ID.
 func (b *Bus) Members() []Member {
 	b.mu.Lock()

@@ -26,7 +26,7 @@ func (n *Namespace) regain(ctx context.Context, t ticket, claim adapter.Claim) b
 	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
 	defer cancel()
 	for { // it is known here, too, in a moment
-		if _, down := n.log.DownSince(claim.Had); down || ctx.Err() != nil {
+		if _, down := n.log.DiedBy(claim.Had); down || ctx.Err() != nil {
 			break
 		}
 		time.Sleep(heirRetry / 10)
@@ -58,8 +58,8 @@ func (n *Namespace) estate(t ticket, claim adapter.Claim) (*adapter.Estate, *sea
 	}
 	x.ID, x.Rooms = w.ID, w.Rooms
 	dead := claim.Had.Short()
-	down, isDown := n.log.DownSince(claim.Had)
-	if w.Node != dead || claim.Doubt || !isDown {
+	died, down := n.log.DiedBy(claim.Had)
+	if w.Node != dead || claim.Doubt || !down {
 		return x, nil, errInexact
 	}
 	data, parked := w.Data, w.Parked
@@ -95,7 +95,7 @@ func (n *Namespace) estate(t ticket, claim adapter.Claim) (*adapter.Estate, *sea
 	// The client heard all, up to the loss of its connection; so long ago that may
 	// be at most.
 	r := n.server.recovery
-	x.Since = down.Add(-heirPatience - r.silence)
+	x.Since = died.Add(-r.silence - adapter.Slack)
 	if parked {
 		x.Since = x.Since.Add(-r.opts.Window)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carillonhq/carillon/adapter"
+	"github.com/carillonhq/carillon/broker/brokertest"
 	"github.com/carillonhq/carillon/transport/socketio"
 )
 
@@ -223,5 +224,32 @@ func TestRegainMoved(t *testing.T) {
 				t.Errorf("counted %+v", c)
 			}
 		})
+	}
+}
+
+// A node that was cut off may have missed what the client has, and does not
+// pretend to know.
+func TestRegainWhereSomethingWasMissed(t *testing.T) {
+	t.Parallel()
+	e := openOldEstate(t)
+	g, _ := e.guest(t, 0)
+	e.say(t, 1, "a", "had")
+	g.wantEvents(`["had",1]`)
+	e.links[1].Cut(true)
+	await(t, "the others to miss it", func() bool { return len(e.buses[0].Members()) == 1 && len(e.buses[2].Members()) == 1 })
+	e.links[1].Cut(false)
+	for _, b := range e.buses {
+		brokertest.AwaitMembers(t, b, 2)
+	}
+	e.settle()
+	e.kill(0)
+	g.Vanish()
+	sid := g.sid
+	g.url = e.nodes[1].url
+	if g.back(); g.recovered || g.sid != sid {
+		t.Errorf("recovered: %v, with the same id: %v; want the id alone", g.recovered, g.sid == sid)
+	}
+	if c := e.nodes[1].counted(); c.notRecovered[socketio.UnrecoveredDied] != 1 {
+		t.Errorf("counted %+v", c)
 	}
 }
