@@ -23,7 +23,7 @@ var errInexact = errors.New("socketio: not known exactly")
 // join or leave a room, there, or was its data set, if that did not leave the
 // node any more.
 func (n *Namespace) regain(ctx context.Context, t ticket, claim adapter.Claim) bool {
-	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, heirPatience/2)
 	defer cancel()
 	for { // it is known here, too, in a moment
 		if _, down := n.log.DiedBy(claim.Had); down || ctx.Err() != nil {

@@ -24,7 +24,7 @@ type Client struct {
 }
 
 // patience is how long a Client waits, unless it is told otherwise.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // Dial connects to the server at url, without joining a namespace. The
 // connection is cut at the end of the test.
