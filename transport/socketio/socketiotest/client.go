@@ -15,7 +15,7 @@ import (
 )
 
 // A Client is one WebSocket connection of Engine.IO v4. Its methods fail the
-// test where something else happens than they say, and wait 10 seconds at
+// test where something else happens than they say, and wait 30 seconds at
 // most.
 type Client struct {
 	t        testing.TB
