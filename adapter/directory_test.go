@@ -383,6 +383,7 @@ func TestDepositsBatch(t *testing.T) {
 		a := s.add("a")
 		s.add("b")
 		a.say(s, "k", "put")
+		time.Sleep(time.Millisecond)
 		synctest.Wait()
 		if s.notes != 1 {
 			t.Errorf("%d notes, want one at once", s.notes)
