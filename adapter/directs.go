@@ -81,12 +81,6 @@ func (g *Log) keepDirect(to broker.NodeID, number uint64, m message) {
 		return
 	}
 	m.trace = ""
-	g.mu.Lock()
-	fresh := g.n == 0 && g.beside() == 0
-	g.count(g.directs.keep(direct{to: to, number: number, when: time.Now(), m: m}, g.journal.opts.MaxBytes/8))
-	g.mu.Unlock()
-	if fresh {
-		g.journal.expire()
-	}
-	g.journal.shrink()
+	d := direct{to: to, number: number, when: time.Now(), m: m}
+	g.keepBeside(func() int { return g.directs.keep(d, g.journal.opts.MaxBytes/8) })
 }

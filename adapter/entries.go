@@ -135,7 +135,7 @@ func (g *Log) expire(now time.Time) (left bool) {
 	g.directs.expire(now.Add(-g.journal.opts.Retention))
 	g.count(g.beside() - before)
 	g.quiet(now.Add(-g.journal.opts.memory()))
-	maps.DeleteFunc(g.absences, func(_ broker.NodeID, a absence) bool { return a.when.Before(now.Add(-2 * g.journal.opts.Retention)) })
+	maps.DeleteFunc(g.absences, func(_ broker.NodeID, a absence) bool { return a.when.Before(now.Add(-g.journal.opts.settled())) })
 	return g.n > 0 || g.beside() > 0 || len(g.heard) > 0
 }
 

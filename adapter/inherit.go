@@ -1,7 +1,6 @@
 package adapter
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -44,7 +43,7 @@ func (g *Log) Inherit(s Socket, x *Estate) (Import, error) {
 		return Import{}, err
 	}
 	var in Import
-	var missed []*Packet
+	var missed []due
 	h := history{id: x.ID, base: make(map[Room]bool), changes: x.Changes}
 	for _, r := range x.Rooms {
 		h.base[r] = true
@@ -55,7 +54,7 @@ func (g *Log) Inherit(s Socket, x *Estate) (Import, error) {
 		}
 		switch o.kind {
 		case kindBroadcast:
-			missed = append(missed, o.packet)
+			missed = append(missed, due{o.packet, nil})
 		case kindJoin, kindLeave:
 			h.said = append(h.said, o)
 		case kindDisconnect:
@@ -63,19 +62,7 @@ func (g *Log) Inherit(s Socket, x *Estate) (Import, error) {
 		}
 	}
 	in.Start = g.Head()
-	g.local.mu.Lock()
-	g.local.add(s, h.now())
-	g.local.mu.Unlock()
-	g.Park(x.ID)
-	own := Target{Rooms: []Room{Room(x.ID)}}
-	for i, p := range missed {
-		var heard []byte
-		if i == len(missed)-1 { // who has it has all of them
-			heard = g.heardText()
-		}
-		g.record(own, p, heard)
-	}
-	g.ahead(&Transfer{ID: x.ID, Heard: x.Heard})
+	g.takeIn(s, h.now(), missed, x.Heard)
 	return in, nil
 }
 
@@ -92,20 +79,11 @@ func (g *Log) owed(x *Estate) (late []overheard, err error) {
 			return nil, fmt.Errorf("%w: something that node %s said may not have been heard", ErrTrimmed, node)
 		}
 	}
-	missed := func(o Origin, when time.Time) bool { return !x.Heard.Has(o) && when.After(x.Since) }
-	for node, v := range g.heard {
-		if v.lost > 0 && missed(Origin{node, v.lost}, v.lostWhen) {
-			return nil, fmt.Errorf("%w: what node %s said up to %d, while the socket had heard %d", ErrTrimmed, node, v.lost, x.Heard[node])
-		}
-		for e := g.bySerial(v.entry); e != nil && missed(e.origin, e.when); e = g.bySerial(e.prior) {
-			p := &Packet{NoCompress: e.packet.NoCompress, Data: g.opts.Data(e.packet.Shared(nil))}
-			late = append(late, overheard{at: e.at, origin: e.origin, kind: kindBroadcast, target: e.target, packet: p})
-		}
-		for o := g.said.bySerial(v.heard); o != nil && missed(o.origin, o.when); o = g.said.bySerial(o.prior) {
-			late = append(late, *o)
-		}
+	late, err = g.since(x.Heard, func(o Origin, when time.Time) bool { return !x.Heard.Has(o) && when.After(x.Since) })
+	if err != nil {
+		return nil, err
 	}
-	slices.SortFunc(late, func(a, b overheard) int { return cmp.Compare(a.at, b.at) })
+	slices.SortFunc(late, byPosition)
 	for _, o := range x.Owed {
 		if x.Heard.Has(o.origin) {
 			continue

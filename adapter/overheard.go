@@ -104,13 +104,20 @@ func (g *Log) overhear(o overheard) {
 	}
 	o.at = Position(g.journal.last.Add(1))
 	o.when = time.Now()
+	g.keepBeside(func() int {
+		if o.routed {
+			return g.early.keep(o, g.journal.opts.MaxBytes/8, maxLag, &g.vectors)
+		}
+		return g.said.keep(o, g.journal.opts.MaxBytes/4, g.journal.opts.Retention, &g.vectors)
+	})
+}
+
+// keepBeside has keep, called under mu, keep something beside the entries; it
+// returns by how much that has grown, in bytes.
+func (g *Log) keepBeside(keep func() (grown int)) {
 	g.mu.Lock()
-	fresh := g.n == 0 && g.said.bytes == 0 && g.early.bytes == 0
-	if o.routed {
-		g.count(g.early.keep(o, g.journal.opts.MaxBytes/8, maxLag, &g.vectors))
-	} else {
-		g.count(g.said.keep(o, g.journal.opts.MaxBytes/4, g.journal.opts.Retention, &g.vectors))
-	}
+	fresh := g.n == 0 && g.beside() == 0
+	g.count(keep())
 	g.mu.Unlock()
 	if fresh {
 		g.journal.expire()

@@ -120,31 +120,45 @@ func (g *Log) Import(s Socket, x *Transfer) (Import, error) {
 		}
 	}
 	slices.Sort(join)
-	g.local.mu.Lock()
-	g.local.add(s, join)
-	g.local.mu.Unlock()
-	g.Park(x.ID)
-	own := Target{Rooms: []Room{Room(x.ID)}}
-	last := len(x.Missed) + len(more) - 1
-	heard := func(i int) []byte {
-		if i < last {
-			return nil
-		}
-		return g.heardText() // who has it has all of them
+	missed := make([]due, 0, len(x.Missed)+len(more))
+	for _, m := range x.Missed {
+		missed = append(missed, due{&Packet{Data: m.Data, NoCompress: m.NoCompress}, m.Former})
 	}
-	for i, m := range x.Missed {
-		g.recordFormer(own, &Packet{Data: m.Data, NoCompress: m.NoCompress}, heard(i), m.Former)
+	for _, p := range more {
+		missed = append(missed, due{p, nil})
 	}
-	for i, p := range more {
-		g.record(own, p, heard(len(x.Missed)+i))
-	}
-	g.ahead(x)
+	g.takeIn(s, join, missed, x.Heard)
 	return in, nil
+}
+
+// A due is a packet that a socket which comes here is to get.
+type due struct {
+	packet *Packet
+	former []Place
+}
+
+// takeIn adds a socket, as one that is away, which has had, or has in missed, all
+// that is heard: also of what this node has not heard yet.
+func (g *Log) takeIn(s Socket, rooms []Room, missed []due, heard Vector) {
+	id := s.ID()
+	g.local.mu.Lock()
+	g.local.add(s, rooms)
+	g.local.mu.Unlock()
+	g.Park(id)
+	own := Target{Rooms: []Room{Room(id)}}
+	for i, d := range missed {
+		var text []byte
+		if i == len(missed)-1 { // who has it has all of them
+			text = g.heardText()
+		}
+		g.recordFormer(own, d.packet, text, d.former)
+	}
+	g.ahead(id, heard)
 }
 
 func (g *Log) recordFormer(t Target, p *Packet, heard []byte, former []Place) {
 	own := g.record(t, p, heard)
-	if own == nil {
+	if own == nil || former == nil {
 		return
 	}
 	g.mu.Lock()
@@ -171,18 +185,9 @@ func (g *Log) late(x *Transfer, now time.Time) (late []overheard, err error) {
 	self := Room(x.ID)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for node, v := range g.heard {
-		if o := (Origin{node, v.lost}); v.lost > 0 && !x.Heard.Has(o) && !before(o, v.lostWhen) {
-			return nil, fmt.Errorf("%w: what node %s said up to %d, while the other had heard %d", ErrTrimmed, node, v.lost, x.Heard[node])
-		}
-		// Backwards, as far as it is later: the Log may be long.
-		for e := g.bySerial(v.entry); e != nil && !x.Heard.Has(e.origin) && !before(e.origin, e.when); e = g.bySerial(e.prior) {
-			p := &Packet{NoCompress: e.packet.NoCompress, Data: g.opts.Data(e.packet.Shared(nil))}
-			late = append(late, overheard{at: e.at, kind: kindBroadcast, target: e.target, packet: p})
-		}
-		for o := g.said.bySerial(v.heard); o != nil && !x.Heard.Has(o.origin) && !before(o.origin, o.when); o = g.said.bySerial(o.prior) {
-			late = append(late, *o)
-		}
+	late, err = g.since(x.Heard, func(o Origin, when time.Time) bool { return !x.Heard.Has(o) && !before(o, when) })
+	if err != nil {
+		return nil, err
 	}
 	early := g.early.all()
 	for i := range early { // it came ahead of the socket, and nobody has got it
@@ -191,15 +196,37 @@ func (g *Log) late(x *Transfer, now time.Time) (late []overheard, err error) {
 			late = append(late, *o)
 		}
 	}
-	slices.SortFunc(late, func(a, b overheard) int { return cmp.Compare(a.at, b.at) })
+	slices.SortFunc(late, byPosition)
 	return late, nil
 }
 
-// ahead notes what the socket had before it came, and this node has not heard.
-func (g *Log) ahead(x *Transfer) {
+func byPosition(a, b overheard) int { return cmp.Compare(a.at, b.at) }
+
+// since returns what this node was told that was missed, each node's latest
+// first, by who had heard so much. It fails with ErrTrimmed if some of it is not
+// kept any more, and needs mu.
+func (g *Log) since(heard Vector, missed func(o Origin, when time.Time) bool) (late []overheard, err error) {
+	for node, v := range g.heard {
+		if v.lost > 0 && missed(Origin{node, v.lost}, v.lostWhen) {
+			return nil, fmt.Errorf("%w: what node %s said up to %d, while up to %d had been heard", ErrTrimmed, node, v.lost, heard[node])
+		}
+		// Backwards, as far as it is missed: the Log may be long.
+		for e := g.bySerial(v.entry); e != nil && missed(e.origin, e.when); e = g.bySerial(e.prior) {
+			p := &Packet{NoCompress: e.packet.NoCompress, Data: g.opts.Data(e.packet.Shared(nil))}
+			late = append(late, overheard{at: e.at, origin: e.origin, kind: kindBroadcast, target: e.target, packet: p})
+		}
+		for o := g.said.bySerial(v.heard); o != nil && missed(o.origin, o.when); o = g.said.bySerial(o.prior) {
+			late = append(late, *o)
+		}
+	}
+	return late, nil
+}
+
+// ahead notes what a socket had before it came, and this node has not heard.
+func (g *Log) ahead(id SocketID, heard Vector) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for node, number := range x.Heard {
+	for node, number := range heard {
 		if o := g.heard[node]; o != nil && o.number >= number {
 			continue
 		}
@@ -213,7 +240,7 @@ func (g *Log) ahead(x *Transfer) {
 		if g.spare[node] == nil {
 			g.spare[node] = make(map[SocketID]uint64)
 		}
-		g.spare[node][x.ID] = max(g.spare[node][x.ID], number)
+		g.spare[node][id] = max(g.spare[node][id], number)
 	}
 }
 
