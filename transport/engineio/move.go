@@ -105,7 +105,7 @@ func (e *edge) arrive(state []byte) error {
 	if f := srv.opts.Hooks.Moved; f != nil {
 		f()
 	}
-	recv := srv.begun(sess)
+	recv := srv.begun(sess, func() Receiver { return srv.accept(sess) })
 	for _, f := range m.Held {
 		if err := recv.Message(f.Binary, f.Data); err != nil {
 			return parseError{err}
@@ -138,9 +138,9 @@ func (s *Session) resume(l *link, m *movedSession) {
 	}
 }
 
-// begun hands a session to the application, and returns who hears of it.
-func (s *Server) begun(sess *Session) (recv Receiver) {
-	defer func() { // also if accept panics, which is for the Conn to report
+// begun has the receiver of a session called, and returns who hears of it.
+func (s *Server) begun(sess *Session, receiver func() Receiver) (recv Receiver) {
+	defer func() { // also if it panics, which is for the Conn, or net/http, to report
 		if recv == nil {
 			sess.Abort(ReasonForcedClose)
 			recv = deaf{}
@@ -149,5 +149,5 @@ func (s *Server) begun(sess *Session) (recv Receiver) {
 		sess.recv = recv
 		sess.mu.Unlock()
 	}()
-	return s.accept(sess)
+	return receiver()
 }

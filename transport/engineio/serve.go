@@ -189,18 +189,8 @@ func (s *Server) begin(sess *Session, name string, conn interface {
 	l := sess.newLink(name, conn)
 	sess.attach(l, s.openPacket(sess.id, name))
 	s.opened(name)
-	var recv Receiver
-	defer func() { // also if accept panics, which is for net/http to report
-		if recv == nil {
-			sess.Abort(ReasonForcedClose)
-			recv = deaf{}
-		}
-		sess.mu.Lock()
-		sess.recv = recv
-		sess.mu.Unlock()
-		conn.Start(l)
-	}()
-	recv = s.receiver(sess, name)
+	defer conn.Start(l) // also if the application panics
+	s.begun(sess, func() Receiver { return s.receiver(sess, name) })
 }
 
 // cancel undoes register for a session that never began.
