@@ -22,11 +22,11 @@ const (
 )
 
 // inherit has the seat of a client whose node has died come here, if all that it
-// has missed can be told; it reports whether the seat may be had now. Else it returns a Socket with the id, the rooms and the
-// data that it had there, though not recovered, as events may be missing: the
-// client is told a new pid, and so knows. It returns nil if nothing is to be had,
-// and waits while the node is only suspected: two would have the same socket
-// else.
+// has missed can be told; it reports whether the seat may be had now. Else it
+// returns a Socket with the id, the rooms and the data that it had there, though
+// not recovered, as events may be missing: the client is told a new pid, and so
+// knows. It returns nil if nothing is to be had, and waits while the node is only
+// suspected: two would have the same socket else.
 func (c *client) inherit(n *Namespace, h *Handshake, t ticket) (s *Socket, inherited bool) {
 	w := n.wills
 	if w == nil || t.pid == "" {
@@ -51,7 +51,7 @@ func (c *client) inherit(n *Namespace, h *Handshake, t ticket) (s *Socket, inher
 		n.logger().Warn("what a dead node left of a socket is dropped", "error", err)
 		return nil, false
 	}
-	if n.regain(c.ctx, t, claim) {
+	if n.regain(c.ctx, t, claim, &left) {
 		w.keeper.Settle(t.pid, claim) // which is not what was put in its place
 		return nil, true
 	}
@@ -61,13 +61,13 @@ func (c *client) inherit(n *Namespace, h *Handshake, t ticket) (s *Socket, inher
 	}
 	w.keeper.Settle(t.pid, claim)
 	a := newSeat(n, t.offset)
-	a.id = left.ID
+	a.id = left.now.ID
 	a.term = claim.Term + nextLife
-	if a.data, err = n.server.recovery.opts.decode(left.Data); err != nil {
+	if a.data, err = n.server.recovery.opts.decode(left.now.Data); err != nil {
 		n.logger().Error("data of a socket whose node died", "socket", a.id, "error", err)
 	}
 	s = newSocket(c, n, h, a)
-	s.rooms = left.Rooms
+	s.rooms = left.now.Rooms
 	s.restored = true
 	n.unrecovered(UnrecoveredDied)
 	return s, false

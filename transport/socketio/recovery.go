@@ -102,7 +102,9 @@ type recovery struct {
 	parking parking
 	pending pending // other nodes' requests at work
 	misses  misses
-	silence time.Duration // a client's loss may be noticed so late
+
+	silence   time.Duration // a client's loss may be noticed so late
+	retention time.Duration // of the journal
 
 	promises promises
 	handover handover
@@ -125,8 +127,9 @@ func newRecovery(opts Options) *recovery {
 	e := opts.Engine
 	o.MaxReplay = min(o.MaxReplay, cmp.Or(max(0, e.MaxQueue), 1<<20)/4*3)
 	silence := cmp.Or(max(0, e.PingInterval), 25*time.Second) + cmp.Or(max(0, e.PingTimeout), 20*time.Second)
-	r := &recovery{opts: o, silence: silence, journal: adapter.NewJournal(adapter.JournalOptions{
-		Retention: o.Window + silence + heirPatience,
+	retention := o.Window + silence + heirPatience
+	r := &recovery{opts: o, silence: silence, retention: retention, journal: adapter.NewJournal(adapter.JournalOptions{
+		Retention: retention,
 		MaxBytes:  o.MaxBytes,
 		MaxTotal:  o.MaxTotal,
 	})}

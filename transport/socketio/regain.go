@@ -22,7 +22,7 @@ var errInexact = errors.New("socketio: not known exactly")
 // itself to its own clients, and had not sent, was not emitted. Nor did a client
 // join or leave a room, there, or was its data set, if that did not leave the
 // node any more.
-func (n *Namespace) regain(ctx context.Context, t ticket, claim adapter.Claim) bool {
+func (n *Namespace) regain(ctx context.Context, t ticket, claim adapter.Claim, left *bequest) bool {
 	ctx, cancel := context.WithTimeout(ctx, heirPatience/2)
 	defer cancel()
 	for { // it is known here, too, in a moment
@@ -31,7 +31,7 @@ func (n *Namespace) regain(ctx context.Context, t ticket, claim adapter.Claim) b
 		}
 		time.Sleep(heirRetry / 10)
 	}
-	x, a, err := n.estate(t, claim)
+	x, a, err := n.estate(t, claim, left)
 	if err == nil {
 		x.Owed, err = n.moves.owed(ctx, x)
 	}
@@ -50,24 +50,15 @@ func (n *Namespace) regain(ctx context.Context, t ticket, claim adapter.Claim) b
 }
 
 // estate returns what was left of a seat, and a seat for it.
-func (n *Namespace) estate(t ticket, claim adapter.Claim) (*adapter.Estate, *seat, error) {
-	x := &adapter.Estate{Node: claim.Had}
-	w, err := decodeOne(claim.Body)
-	if err != nil {
-		return x, nil, err
-	}
-	x.ID, x.Rooms = w.ID, w.Rooms
+func (n *Namespace) estate(t ticket, claim adapter.Claim, left *bequest) (*adapter.Estate, *seat, error) {
+	w := &left.first
+	x := &adapter.Estate{Node: claim.Had, ID: w.ID, Rooms: w.Rooms}
 	dead := claim.Had.Short()
 	died, down := n.log.DiedBy(claim.Had)
 	if w.Node != dead || claim.Doubt || !down {
 		return x, nil, errInexact
 	}
-	data, parked := w.Data, w.Parked
-	for _, b := range claim.Added {
-		change, err := decodeOne(b)
-		if err != nil {
-			return x, nil, err
-		}
+	for _, change := range left.changes {
 		at, ok := n.log.ParseHeard(change.At)
 		for _, r := range change.Rooms {
 			x.Changes = append(x.Changes, adapter.RoomChange{Room: r, Joined: true, Heard: at})
@@ -78,16 +69,14 @@ func (n *Namespace) estate(t ticket, claim adapter.Claim) (*adapter.Estate, *sea
 		if !ok && len(change.Rooms)+len(change.Left) > 0 {
 			return x, nil, errInexact
 		}
-		if change.Set {
-			data = change.Data
-		}
-		parked = (parked || change.Parked) && !change.Back
 	}
 	a := &seat{namespace: n, id: w.ID, pid: t.pid, term: claim.Term + nextLife, moved: true, regained: true, born: time.Now()}
-	if a.data, err = n.server.recovery.opts.decode(data); err != nil {
+	data, err := n.server.recovery.opts.decode(left.now.Data)
+	if err != nil {
 		return x, nil, err
 	}
-	if err := n.stood(x, a, t, &w, dead); err != nil {
+	a.data = data
+	if err := n.stood(x, a, t, w, dead); err != nil {
 		return x, nil, err
 	}
 	a.ahead = x.Heard.Text()
@@ -96,7 +85,7 @@ func (n *Namespace) estate(t ticket, claim adapter.Claim) (*adapter.Estate, *sea
 	// be at most.
 	r := n.server.recovery
 	x.Since = died.Add(-r.silence - adapter.Slack)
-	if parked {
+	if left.now.Parked {
 		x.Since = x.Since.Add(-r.opts.Window)
 	}
 	if came := time.Now().Add(-claim.Age - time.Duration(w.Age)*time.Millisecond - adapter.Slack); came.After(x.Since) {
@@ -175,9 +164,7 @@ func (m *moves) owedBy(ctx context.Context, node broker.Member, x *adapter.Estat
 		switch {
 		case ok && r.What == newsOwes:
 			return adapter.DecodeOwed(node.ID, r.rest)
-		case ok && r.Why != UnrecoveredUnreachable:
-			return nil, errInexact
-		case !ok:
+		case !ok || r.Why != UnrecoveredUnreachable:
 			return nil, errInexact
 		}
 		select { // it does not know yet that the node is dead, and may say more to it

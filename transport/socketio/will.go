@@ -72,23 +72,32 @@ func newWills(n *Namespace, keeper willKeeper, window time.Duration) *wills {
 	return w
 }
 
-// decodeWill puts together what was kept of a seat.
-func decodeWill(body []byte, added [][]byte) (w will, err error) {
-	if w, err = decodeOne(body); err != nil {
-		return will{}, err
+// A bequest is what was kept of a seat.
+type bequest struct {
+	first   will
+	changes []will // since, in order
+	now     will   // what has become of it
+}
+
+func decodeWill(body []byte, added [][]byte) (b bequest, err error) {
+	if b.first, err = decodeOne(body); err != nil {
+		return bequest{}, err
 	}
+	b.now = b.first
+	w := &b.now
 	if len(w.ID) == 0 || len(w.ID) > maxTicket {
-		return will{}, fmt.Errorf("%w: of no socket", errWill)
+		return bequest{}, fmt.Errorf("%w: of no socket", errWill)
 	}
 	rooms := make(map[adapter.Room]bool)
 	for _, r := range w.Rooms {
 		rooms[r] = true
 	}
-	for _, b := range added {
-		change, err := decodeOne(b)
+	for _, text := range added {
+		change, err := decodeOne(text)
 		if err != nil {
-			return will{}, err
+			return bequest{}, err
 		}
+		b.changes = append(b.changes, change)
 		for _, r := range change.Rooms {
 			rooms[r] = true
 		}
@@ -98,13 +107,14 @@ func decodeWill(body []byte, added [][]byte) (w will, err error) {
 		if change.Set {
 			w.Data = change.Data
 		}
+		w.Parked = (w.Parked || change.Parked) && !change.Back
 		if len(rooms) > maxWillRooms {
-			return will{}, fmt.Errorf("%w: over %d rooms", errWill, maxWillRooms)
+			return bequest{}, fmt.Errorf("%w: over %d rooms", errWill, maxWillRooms)
 		}
 	}
 	delete(rooms, adapter.Room(w.ID))
 	w.Rooms = slices.Sorted(maps.Keys(rooms))
-	return w, nil
+	return b, nil
 }
 
 func decodeOne(b []byte) (w will, err error) {
@@ -169,7 +179,7 @@ func (a *seat) will(rooms []adapter.Room, heard string, first bool) ([]byte, err
 	if !first {
 		r := a.namespace.server.recovery
 		w.Age = milliseconds(time.Since(a.came))
-		w.Unsure = time.Since(time.Unix(0, a.roomy.Load())) < r.opts.Window+r.silence+heirPatience
+		w.Unsure = time.Since(time.Unix(0, a.roomy.Load())) < r.retention
 	}
 	var err error
 	if data != nil {
