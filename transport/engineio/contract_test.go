@@ -1,10 +1,7 @@
 package engineio_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -49,7 +46,7 @@ func openAcross(t *testing.T, maxQueue int, r transport.Receiver) (*cluster, *po
 	sid := c.sid(c.get("&transport=polling").body)
 	c.to(1)
 	q := "&transport=polling&sid=" + sid
-	return c, &pollClient{rig: c.rig, query: q}, c.nodes[0].peer(t).(*asConn)
+	return c, newPollClient(c.rig, q), c.nodes[0].peer(t).(*asConn)
 }
 
 // asConn is a Session as the suite wants a Conn: what it hears are whole frames.
@@ -77,53 +74,26 @@ func (c *asConn) Closed(reason engineio.Reason, err error) {
 	c.r.Closed(err)
 }
 
-// A pollClient polls when it is asked to receive and has used up its last poll.
+// A pollClient is the client of a session over polling.
 type pollClient struct {
+	transporttest.Poller
 	*rig
 	query string
-	got   []string
 }
 
-func (c *pollClient) Send(binary bool, data []byte) error {
-	if binary {
-		data = append([]byte("b"), base64.StdEncoding.EncodeToString(data)...)
+func newPollClient(r *rig, query string) *pollClient {
+	c := &pollClient{rig: r, query: query}
+	c.Get = func() (string, error) { return c.request(http.MethodGet, "") }
+	c.Post = func(payload string) error {
+		_, err := c.request(http.MethodPost, payload)
+		return err
 	}
-	_, err := c.request(http.MethodPost, data)
-	return err
-}
-
-func (c *pollClient) Close() error {
-	_, err := c.request(http.MethodPost, []byte("1"))
-	return err
-}
-
-func (c *pollClient) Receive() (binary bool, data []byte, err error) {
-	for len(c.got) == 0 {
-		body, err := c.request(http.MethodGet, nil)
-		switch {
-		case err != nil:
-			return false, nil, err
-		case body == "1":
-			return false, nil, io.EOF
-		case body != "6":
-			c.got = strings.Split(body, "\x1e")
-		}
-	}
-	next := c.got[0]
-	c.got = c.got[1:]
-	if rest, ok := strings.CutPrefix(next, "b"); ok {
-		data, err := base64.StdEncoding.DecodeString(rest)
-		return true, data, err
-	}
-	if next == "1" {
-		return false, nil, errors.New("a close packet among messages")
-	}
-	return false, []byte(next), nil
+	return c
 }
 
 // request is do without a limit of time: the suite has its own.
-func (c *pollClient) request(method string, body []byte) (string, error) {
-	req, err := http.NewRequestWithContext(context.Background(), method, c.url+c.query, bytes.NewReader(body))
+func (c *pollClient) request(method, body string) (string, error) {
+	req, err := http.NewRequestWithContext(context.Background(), method, c.url+c.query, strings.NewReader(body))
 	if err != nil {
 		return "", err
 	}

@@ -2,13 +2,10 @@ package polling_test
 
 import (
 	"bytes"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/carillonhq/carillon/transport"
@@ -57,49 +54,20 @@ func openAs(t *testing.T, opts polling.Options, r transport.Receiver, prepare fu
 		srv.Close()
 	})
 	conn.Start(r)
-	return conn, &client{url: srv.URL, http: &http.Client{Transport: tr}}
+	c := &client{url: srv.URL, http: &http.Client{Transport: tr}}
+	c.Post = c.post
+	c.Get = func() (string, error) {
+		_, body, err := c.do(http.MethodGet, "")
+		return body, err
+	}
+	return conn, c
 }
 
-// client is a client as transporttest wants it: it polls when it is asked to
-// receive and its last poll's frames are used up.
+// client is a client as transporttest wants it.
 type client struct {
+	transporttest.Poller
 	url  string
 	http *http.Client
-	got  []string // packets of the last poll
-}
-
-func (c *client) Send(binary bool, data []byte) error {
-	if binary {
-		data = append([]byte("b"), base64.StdEncoding.EncodeToString(data)...)
-	}
-	return c.post(string(data))
-}
-
-func (c *client) Close() error { return c.post("1") }
-
-func (c *client) Receive() (binary bool, data []byte, err error) {
-	for len(c.got) == 0 {
-		_, body, err := c.do(http.MethodGet, "")
-		if err != nil {
-			return false, nil, err
-		}
-		if body == "1" {
-			return false, nil, io.EOF
-		}
-		if body != "6" {
-			c.got = strings.Split(body, "\x1e")
-		}
-	}
-	next := c.got[0]
-	c.got = c.got[1:]
-	if rest, ok := strings.CutPrefix(next, "b"); ok {
-		data, err := base64.StdEncoding.DecodeString(rest)
-		return true, data, err
-	}
-	if next == "1" {
-		return false, nil, errors.New("a close packet among messages")
-	}
-	return false, []byte(next), nil
 }
 
 func (c *client) post(body string) error {

@@ -61,12 +61,18 @@ func (a *moveTotals) add(b moveTotals) {
 	a.recovered += b.recovered
 	a.fences += b.fences
 	a.events += b.events
-	if a.fresh == nil {
-		a.fresh = make(map[socketio.Unrecovered]int)
+	a.fresh = together(a.fresh, b.fresh)
+}
+
+// together adds the counts of b to a, which may be nil.
+func together(a, b map[socketio.Unrecovered]int) map[socketio.Unrecovered]int {
+	if a == nil {
+		a = make(map[socketio.Unrecovered]int)
 	}
-	for why, n := range b.fresh {
-		a.fresh[why] += n
+	for why, n := range b {
+		a[why] += n
 	}
+	return a
 }
 
 // A world is one run.

@@ -1,14 +1,11 @@
 package socketio_test
 
 import (
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/carillonhq/carillon/adapter"
-	"github.com/carillonhq/carillon/broker/brokertest"
-	"github.com/carillonhq/carillon/broker/memory"
 	"github.com/carillonhq/carillon/transport/socketio"
 )
 
@@ -22,15 +19,7 @@ func TestSeatFromTheSilent(t *testing.T) {
 		}
 		t.Run(where, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				hub := memory.NewHub()
-				var all []*bubble
-				var links []*brokertest.Severed
-				for i := range 3 {
-					cluster, link := link(t, hub, fmt.Sprint("n", i))
-					links = append(links, link)
-					all = append(all, newBubble(t, socketio.Options{Adapter: cluster.Namespace, Recovery: recovering}))
-				}
-				time.Sleep(10 * time.Second)
+				all, links := linked(t, 3)
 				v := all[0].arrive()
 				sid, pid := v.sid, v.pid
 				time.Sleep(time.Second)

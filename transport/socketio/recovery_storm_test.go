@@ -66,12 +66,7 @@ func (a *stormTotals) add(b stormTotals) {
 	a.Killed += b.Killed
 	a.Frozen += b.Frozen
 	a.Cut += b.Cut
-	if a.Anew == nil {
-		a.Anew = make(map[socketio.Unrecovered]int)
-	}
-	for why, n := range b.Anew {
-		a.Anew[why] += n
-	}
+	a.Anew = together(a.Anew, b.Anew)
 }
 
 // A sea is one run.

@@ -64,6 +64,20 @@ func (e *estate) wantRegained(t *testing.T, g *guest, i int, events ...string) {
 	}
 }
 
+// wantRestored connects a guest to another node than its own, which has died, and
+// looks whether it has its id, and no more.
+func (e *estate) wantRestored(t *testing.T, g *guest, i int) {
+	t.Helper()
+	sid := g.sid
+	g.url = e.nodes[i].url
+	if g.back(); g.recovered || g.sid != sid {
+		t.Errorf("recovered: %v, with the same id: %v; want the id alone", g.recovered, g.sid == sid)
+	}
+	if c := e.nodes[i].counted(); c.notRecovered[socketio.UnrecoveredDied] != 1 {
+		t.Errorf("counted %+v", c)
+	}
+}
+
 // A client whose node has died gets on another one all that it missed: of what
 // others said to all and to it alone, before the death and after it.
 func TestRegain(t *testing.T) {
@@ -215,14 +229,7 @@ func TestRegainMoved(t *testing.T) {
 				return
 			}
 			// Which of what it was sent it has had nobody knows but the node that has died.
-			sid := g.sid
-			g.url = e.nodes[0].url
-			if g.back(); g.recovered || g.sid != sid {
-				t.Errorf("recovered: %v, with the same id: %v; want the id alone", g.recovered, g.sid == sid)
-			}
-			if c := e.nodes[0].counted(); c.notRecovered[socketio.UnrecoveredDied] != 1 {
-				t.Errorf("counted %+v", c)
-			}
+			e.wantRestored(t, g, 0)
 		})
 	}
 }
@@ -244,12 +251,5 @@ func TestRegainWhereSomethingWasMissed(t *testing.T) {
 	e.settle()
 	e.kill(0)
 	g.Vanish()
-	sid := g.sid
-	g.url = e.nodes[1].url
-	if g.back(); g.recovered || g.sid != sid {
-		t.Errorf("recovered: %v, with the same id: %v; want the id alone", g.recovered, g.sid == sid)
-	}
-	if c := e.nodes[1].counted(); c.notRecovered[socketio.UnrecoveredDied] != 1 {
-		t.Errorf("counted %+v", c)
-	}
+	e.wantRestored(t, g, 1)
 }

@@ -96,19 +96,23 @@ func found(t *testing.T, v *visitor, from ...*bubble) {
 
 var recovering = socketio.Recovery{Enabled: true}
 
+// linked returns nodes that know each other, and what each hangs on.
+func linked(t *testing.T, n int) (all []*bubble, links []*brokertest.Severed) {
+	hub := memory.NewHub()
+	for i := range n {
+		cluster, link := link(t, hub, fmt.Sprint("n", i))
+		links = append(links, link)
+		all = append(all, newBubble(t, socketio.Options{Adapter: cluster.Namespace, Recovery: recovering}))
+	}
+	time.Sleep(10 * time.Second)
+	return all, links
+}
+
 // A node that was silent for so long that others took it to be dead, and is
 // back, has its sockets found: those, too, whose ids name another node.
 func TestWhereaboutsAfterSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hub := memory.NewHub()
-		var all []*bubble
-		var links []*brokertest.Severed
-		for i := range 3 {
-			cluster, link := link(t, hub, fmt.Sprint("n", i))
-			links = append(links, link)
-			all = append(all, newBubble(t, socketio.Options{Adapter: cluster.Namespace, Recovery: recovering}))
-		}
-		time.Sleep(10 * time.Second)
+		all, links := linked(t, 3)
 		v := moved(t, all[0], all[1])
 		links[1].Cut(true)
 		time.Sleep(10 * time.Second)
