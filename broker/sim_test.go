@@ -58,17 +58,19 @@ func TestSimulation(t *testing.T) {
 		for i := range sums {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
 				t.Parallel()
+				var seed int64
+				defer func() { // synctest.Test ends the test if the bubble's failed
+					if t.Failed() {
+						failed.Add(1)
+						t.Logf("seed %d: see it again with\n"+
+							"CARILLON_TEST_SEEDS=%[1]d-%[1]d go test -run TestSimulation -count 100 -failfast ./broker", seed)
+					}
+				}()
 				for failed.Load() == 0 {
-					seed := next.Add(1) - 1
-					if seed >= int64(to) {
+					if seed = next.Add(1) - 1; seed >= int64(to) {
 						return
 					}
 					synctest.Test(t, func(t *testing.T) { simulate(t, uint64(seed), &sums[i]) })
-					if t.Failed() {
-						failed.Add(1)
-						t.Fatalf("seed %d: see it again with\n"+
-							"CARILLON_TEST_SEEDS=%[1]d-%[1]d go test -run TestSimulation -count 100 -failfast ./broker", seed)
-					}
 				}
 			})
 		}

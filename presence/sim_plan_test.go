@@ -40,15 +40,18 @@ func TestSimulation(t *testing.T) {
 		}
 	}
 	var sum tally
-	for seed := from; seed < to; seed++ {
+	seed := from
+	defer func() { // synctest.Test ends the test if the bubble's failed
+		if t.Failed() {
+			t.Logf("seed %d: run it again with CARILLON_TEST_SEEDS=%[1]d-%[1]d", seed)
+		}
+	}()
+	for ; seed < to; seed++ {
 		p := newPlan(uint64(seed))
 		if vs := run(t, p, &sum); len(vs) > 0 {
 			t.Logf("seed %d, before the plan is shrunk:\n%s", seed, strings.Join(vs, "\n"))
 			least, vs := shrink(t, p, vs)
-			t.Fatalf("seed %d: run it again with CARILLON_TEST_SEEDS=%[1]d-%[1]d\n%s\n%s", seed, least, strings.Join(vs, "\n"))
-		}
-		if t.Failed() {
-			t.Fatalf("seed %d: run it again with CARILLON_TEST_SEEDS=%[1]d-%[1]d", seed)
+			t.Fatalf("%s\n%s", least, strings.Join(vs, "\n"))
 		}
 	}
 	t.Logf("%d clusters: %+v", to-from, sum)

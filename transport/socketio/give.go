@@ -149,8 +149,10 @@ func (a *seat) giveUp(to string, n news, data json.RawMessage) (said *news, why 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	g := a.granted
-	if g == nil || a.state != seatParked || g.node != to || g.term != n.Term || a.term != n.Term || time.Now().After(g.until) {
+	if g == nil || g.node != to || g.term != n.Term || time.Now().After(g.until) {
 		return nil, UnrecoveredOvertaken
+	} else if why := a.deniesTo(n.Term); why != "" {
+		return nil, why
 	}
 	from := g.from
 	if g.adopt {

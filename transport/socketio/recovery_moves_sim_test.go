@@ -41,12 +41,7 @@ func TestMovesSimulation(t *testing.T) {
 		seeds = min(seeds, 5)
 	}
 	var all moveTotals
-	for seed := range uint64(seeds) {
-		all.add(moveAbout(t, seed+1))
-		if t.Failed() {
-			t.Fatalf("again with -run TestMovesSimulation -recovery.seed %d", seed+1)
-		}
-	}
+	eachSeed(t, seeds, func(seed uint64) { all.add(moveAbout(t, seed)) })
 	t.Logf("RESULT simulation of moves: %d seeds, %d connections, %d recovered, not %v, %d fences, %d events",
 		seeds, all.connections, all.recovered, all.fresh, all.fences, all.events)
 }

@@ -109,6 +109,34 @@ func TestRecoveryOvertaken(t *testing.T) {
 	early.wantEvents(`["all",2]`)
 }
 
+// A client that is back, and whose place is given up before it is let in, was
+// not overtaken.
+func TestRecoveryCrowdedOut(t *testing.T) {
+	entered, goOn := make(chan struct{}), make(chan struct{})
+	l := open(t, func(o *socketio.Options) { o.Recovery.Middlewares, o.Recovery.MaxParked = true, 1 }, func(io *socketio.Server) {
+		io.Of("/").Use(func(_ context.Context, s *socketio.Socket) error {
+			if s.Recovered() {
+				close(entered)
+				<-goOn
+			}
+			return nil
+		})
+	})
+	g, other := arrive(t, l.url, ""), arrive(t, l.url, "")
+	l.cut(g)
+	back := &guest{t: t, url: l.url, Client: socketiotest.Dial(t, l.url)}
+	back.Send(`40{"pid":"` + g.pid + `"}`)
+	<-entered
+	l.cut(other)
+	close(goOn)
+	if answer := back.Read(); strings.Contains(answer, g.pid) || !strings.HasPrefix(answer, `40{"sid":`) {
+		t.Errorf("got %s, want a session of its own", answer)
+	}
+	if c := l.counted(); c.notRecovered[socketio.UnrecoveredUnknown] != 1 || len(c.notRecovered) != 1 {
+		t.Errorf("counted %+v", c)
+	}
+}
+
 // Two clients of one identifier: the newer has the session.
 func TestRecoveryTwoClients(t *testing.T) {
 	l := open(t, nil, nil)

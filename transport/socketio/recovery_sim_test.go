@@ -45,14 +45,24 @@ func TestRecoverySimulation(t *testing.T) {
 		seeds = min(seeds, 10)
 	}
 	var all simTotals
-	for seed := range uint64(seeds) {
-		all.add(simulate(t, seed+1))
-		if t.Failed() {
-			t.Fatalf("again with -run TestRecoverySimulation -recovery.seed %d", seed+1)
-		}
-	}
+	eachSeed(t, seeds, func(seed uint64) { all.add(simulate(t, seed)) })
 	t.Logf("RESULT recovery simulation: %d seeds, %d connections, %d recovered, %d not, %d fences, %d events, %d sent again, %d given up",
 		seeds, all.connections, all.recovered, all.fresh, all.fences, all.events, all.replayed, all.evicted)
+}
+
+// eachSeed runs a simulation with the seeds from 1 on, until one fails, and says
+// how that one is repeated.
+func eachSeed(t *testing.T, seeds int, run func(seed uint64)) {
+	t.Helper()
+	seed := uint64(1)
+	defer func() { // synctest.Test ends the test if the bubble's failed
+		if t.Failed() {
+			t.Logf("again with -run '%s$' -recovery.seed %d", t.Name(), seed)
+		}
+	}()
+	for ; seed <= uint64(seeds); seed++ {
+		run(seed)
+	}
 }
 
 type simTotals struct {

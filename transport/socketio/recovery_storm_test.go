@@ -41,12 +41,7 @@ func TestStormSimulation(t *testing.T) {
 		seeds = min(seeds, 2)
 	}
 	var all stormTotals
-	for seed := range uint64(seeds) {
-		all.add(storm(t, seed+1))
-		if t.Failed() {
-			t.Fatalf("again with -run TestStormSimulation -recovery.seed %d", seed+1)
-		}
-	}
+	eachSeed(t, seeds, func(seed uint64) { all.add(storm(t, seed)) })
 	t.Logf("RESULT simulation of storms: %d seeds, %+v", seeds, all)
 }
 

@@ -146,8 +146,8 @@ func (s *Socket) resume() bool {
 // the sequencer.
 func (s *Socket) takeOver() (events int, err error) {
 	a, n := s.seat, s.namespace
-	if !a.grants(s) {
-		return 0, unrecoverable{UnrecoveredOvertaken}
+	if why := a.denies(s); why != "" {
+		return 0, unrecoverable{why}
 	}
 	missed, size, err := a.missed(s.from)
 	if err != nil {
@@ -168,8 +168,8 @@ func (s *Socket) takeOver() (events int, err error) {
 	if s.state.Load() != connecting {
 		return 0, errClientGone
 	}
-	if !a.take(s) {
-		return 0, unrecoverable{UnrecoveredOvertaken}
+	if why := a.take(s); why != "" {
+		return 0, unrecoverable{why}
 	}
 	a.sent, a.owed = a.last, 0
 	n.add(s)
@@ -185,19 +185,30 @@ func (s *Socket) takeOver() (events int, err error) {
 	return len(missed), nil
 }
 
-// grants reports whether s may take the seat now.
-func (a *seat) grants(s *Socket) bool {
+// denies returns why s may not take the seat now, or "".
+func (a *seat) denies(s *Socket) Unrecovered {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.state == seatParked && a.term == s.term
+	return a.deniesTo(s.term)
 }
 
-// take gives s the seat, if it may have it.
-func (a *seat) take(s *Socket) bool {
+// deniesTo is denies for a claim. It is called under mu.
+func (a *seat) deniesTo(term uint64) Unrecovered {
+	switch {
+	case a.term != term:
+		return UnrecoveredOvertaken
+	case a.state != seatParked: // given up, or elsewhere, since the claim
+		return UnrecoveredUnknown
+	}
+	return ""
+}
+
+// take gives s the seat, or says why it may not have it.
+func (a *seat) take(s *Socket) Unrecovered {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.state != seatParked || a.term != s.term {
-		return false
+	if why := a.deniesTo(s.term); why != "" {
+		return why
 	}
 	a.state, a.taken = seatTaken, time.Now()
 	a.amend(&will{Version: willVersion, Back: true})
@@ -205,7 +216,7 @@ func (a *seat) take(s *Socket) bool {
 	a.current.Store(s)
 	a.namespace.log.Return(a.id)
 	a.namespace.server.recovery.parking.remove(a)
-	return true
+	return ""
 }
 
 // maxReplayed bounds the events that a client is sent when it is back.
