@@ -92,6 +92,8 @@ await check('a crashed instance takes its users with it, and nobody else', async
 
 const dan = await open(c, 'dan');
 for (const client of [alice, bob, dan]) await client.next('presence:online', (m) => m.user === 'dan');
+await dan.sees({ alice: 1, bob: 1, dan: 1, dora: 1 }, 20_000); // c has just started
+await delay(1000); // longer than changes are gathered
 
 await check('an instance that hangs leaves no ghost', async () => {
   quiet(alice, dan);

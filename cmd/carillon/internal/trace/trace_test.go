@@ -41,7 +41,10 @@ func serve(t *testing.T, n int, sample float64) (urls []string, spans *tracetest
 		tracer := trace.New(trace.Config{Sample: sample, Node: node, Logger: quiet}, sdk.WithSyncer(spans))
 		cluster := adapter.NewCluster(bus, adapter.Options{Logger: quiet, Hooks: tracer.Hooks()})
 		io := socketio.New(socketio.Options{Adapter: cluster.Namespace, Logger: quiet, Tracer: tracer})
-		io.Of("/").OnConnect(func(_ context.Context, s *socketio.Socket) { s.Join("room") })
+		io.Of("/").Use(func(_ context.Context, s *socketio.Socket) error { // before the client knows that it is in
+			s.Join("room")
+			return nil
+		})
 		socketio.On(io.Of("/"), "say", func(ctx context.Context, s *socketio.Socket, secret string) error {
 			if secret == "" {
 				return socketio.Errorf("empty", "say something")
