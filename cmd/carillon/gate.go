@@ -166,5 +166,11 @@ func (g *gate) serve(s *http.Server, l net.Listener) error {
 	if g.certificate != nil {
 		return s.ServeTLS(l, "", "")
 	}
-	return s.Serve(l)
+	cfg := g.cfg.Load()
+	upgrades := &front.Upgrades{
+		Path: cfg.Server.Path, Handler: s.Handler, Timeout: cfg.Limits.HeaderTimeout, HalfOpen: g.halfOpen, Logger: g.logger,
+	}
+	rest, wait := upgrades.Listen(l)
+	defer wait()
+	return s.Serve(rest)
 }

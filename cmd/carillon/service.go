@@ -110,8 +110,8 @@ type session struct {
 
 func (s *service) connected(_ context.Context, socket *socketio.Socket) {
 	d := deviceOf(socket)
-	// First of all the client learns who it is.
-	if err := socket.Emit("session", session{User: d.User, Device: d.Name, Instance: s.node, ID: socket.ID()}); err != nil {
+	// First of all the client learns who it is, and where.
+	if err := socket.EmitUnkept("session", session{User: d.User, Device: d.Name, Instance: s.node, ID: socket.ID()}); err != nil {
 		s.logger.Debug("session not told", "socket", socket.ID(), "error", err)
 	}
 	d.lease.renew(d.identity.Expires)

@@ -3,6 +3,7 @@ package socketio_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -60,6 +61,48 @@ func TestRecovery(t *testing.T) {
 	}
 	l.cut(g)
 	g.wantRecovered(true) // nothing was missed
+}
+
+// What is not kept comes as it is, in its order, and once at most; what would be
+// taken for an offset is kept.
+func TestEmitUnkept(t *testing.T) {
+	l := open(t, nil, nil)
+	g := arrive(t, l.url, "")
+	s := <-l.sockets
+	empty := l.RecoveryStats().Bytes
+	emit := func(event string, args ...any) {
+		t.Helper()
+		if err := s.EmitUnkept(event, args...); err != nil {
+			t.Error(err)
+		}
+	}
+	for i, want := range []string{`42["session",{"a":1}]`, `42["session","x",null]`, `42["session",["y"]]`} {
+		emit("session", [][]any{{map[string]int{"a": 1}}, {"x", nil}, {[]string{"y"}}}[i]...)
+		if got := g.Read(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if got := l.RecoveryStats().Bytes; got != empty {
+		t.Errorf("%d bytes are kept, %d before", got, empty)
+	}
+	emit("none")
+	emit("text", 1, "x")
+	g.wantEvents(`["none"]`, `["text",1,"x"]`)
+	emit("unkept", 1)
+	s.Emit("kept", 2)
+	if got := g.Read(); got != `42["unkept",1]` {
+		t.Errorf("got %s", got)
+	}
+	g.wantEvents(`["kept",2]`)
+	if err := s.EmitUnkept("bad", make(chan int)); err == nil {
+		t.Error("a channel was sent")
+	}
+	l.cut(g)
+	if err := s.EmitUnkept("unkept", 3); !errors.Is(err, socketio.ErrDisconnected) {
+		t.Errorf("got %v for one who is away", err)
+	}
+	s.Emit("kept", 4)
+	g.wantRecovered(true, `["kept",4]`)
 }
 
 // While its client is away a socket is not counted, found or asked; who

@@ -23,6 +23,15 @@ func (s *Socket) Compress(on bool) Sender { return Sender{socket: s, noCompress:
 // Recovery, an event for a client that may come back is kept for it.
 func (s *Socket) Emit(event string, args ...any) error { return Sender{socket: s}.Emit(event, args...) }
 
+// EmitUnkept is Emit for what concerns this connection and is told anew by the
+// next one, as from OnConnect: with Recovery it is not kept for a client that is
+// lost before it has it, and costs no memory. An event whose last argument is a
+// text, or that has none, is kept all the same: clients take what is last, if it
+// is a text, for where they stand (socket.io-client, Socket.emitEvent).
+func (s *Socket) EmitUnkept(event string, args ...any) error {
+	return Sender{socket: s}.EmitUnkept(event, args...)
+}
+
 // EmitVolatile sends an event that may be dropped if the client is not ready
 // to take it, and reports whether it was sent. Over polling a client is ready
 // while one of its polls waits, over WebSocket while nothing is queued for it.
@@ -39,15 +48,33 @@ func (s *Socket) EmitWithAck(ctx context.Context, event string, args ...any) (Ar
 }
 
 // Emit is Socket.Emit.
-func (t Sender) Emit(event string, args ...any) error { return t.emit(NoID, event, args) }
+func (t Sender) Emit(event string, args ...any) error {
+	return t.emit(NoID, t.socket.seat != nil, event, args)
+}
 
-func (t Sender) emit(id uint64, event string, args []any) error {
+// EmitUnkept is Socket.EmitUnkept.
+func (t Sender) EmitUnkept(event string, args ...any) error {
+	keep := t.socket.seat != nil
+	if last := len(args) - 1; keep && last >= 0 {
+		r, err := rawOf(args[last])
+		if err != nil {
+			return fmt.Errorf("emit %q: argument %d: %w", event, last+1, err)
+		}
+		args = append(args[:last:last], r)
+		keep = r.form != nil || len(r.data) > 0 && r.data[0] == '"'
+	}
+	return t.emit(NoID, keep, event, args)
+}
+
+// emit sends an event, and keeps it, if the socket has a seat, for the client to
+// come back.
+func (t Sender) emit(id uint64, keep bool, event string, args []any) error {
 	s := t.socket
 	e, err := encodeEvent(s.parser(), s.namespace.name, id, event, args)
 	if err != nil {
 		return err
 	}
-	if s.seat != nil && id == NoID {
+	if keep {
 		return s.post(e, t.noCompress)
 	}
 	if !s.Connected() {
@@ -103,7 +130,7 @@ func (t Sender) EmitWithAck(ctx context.Context, event string, args ...any) (Arg
 		return nil, ErrDisconnected
 	}
 	defer func() { s.takeAck(id) }()
-	if err := t.emit(id, event, args); err != nil {
+	if err := t.emit(id, false, event, args); err != nil {
 		return nil, err
 	}
 	select {

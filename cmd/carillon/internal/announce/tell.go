@@ -169,7 +169,7 @@ func (a *Announcer) emitState(s *socketio.Socket) {
 	if a.opts.Blind(s) {
 		return
 	}
-	if err := s.Emit("presence:state", a.stateEvent()); err != nil {
+	if err := s.EmitUnkept("presence:state", a.stateEvent()); err != nil {
 		a.opts.Logger.Debug("presence not told", "socket", s.ID(), "error", err)
 	}
 }
