@@ -39,9 +39,10 @@ func TestBroadcastAllocatesNothingPerSocket(t *testing.T) {
 		"two rooms":  {Rooms: many[:2]},
 		"many rooms": {Rooms: many},
 		"except":     {Rooms: many[:3], Except: append([]adapter.Room{"nobody"}, many[20:]...)},
+		"volatile":   {Rooms: many[:1]},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &adapter.Packet{Data: []byte("x")}
+			p := &adapter.Packet{Data: []byte("x"), Volatile: name == "volatile"}
 			allocs := make(map[int]float64)
 			for _, n := range []int{10, 5_000} {
 				l := full(n, many[:15]...)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -226,6 +227,39 @@ func TestUpgradeSilent(t *testing.T) {
 		t.Error("a connection survived the listener")
 	}
 	waiting(t, h.half, 0)
+}
+
+// A connection that becomes a WebSocket takes no buffers that it throws away;
+// net/http's server has three of 4 KiB.
+func TestUpgradeAllocates(t *testing.T) {
+	h := openHall(t, time.Minute, upgrade)
+	answer := make([]byte, 100)
+	open := func() {
+		t.Helper()
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", h.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, opening)
+		if _, err := io.ReadAtLeast(c, answer, 12); err != nil {
+			t.Fatal(err)
+		}
+		<-h.requests
+	}
+	const clients = 200
+	open() // what is made once
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range clients {
+		open()
+	}
+	runtime.ReadMemStats(&after)
+	each := (after.TotalAlloc - before.TotalAlloc) / clients
+	t.Logf("%d bytes for each client, of which its own side and what the test keeps are a part", each)
+	if each > 12<<10 {
+		t.Errorf("got %d bytes for each client, want 12 KiB at most", each)
+	}
 }
 
 // waiting awaits the number of connections that are half open.
