@@ -139,15 +139,16 @@
 // dozen of them, or too much that was said), it has its id, rooms and data again,
 // but is not Recovered (Socket.Restored).
 //
-// What it cannot do: an event that asks for an acknowledgement, and one that is
-// volatile, is not sent again; and an event of the client's that was under way may
-// be lost, unless the client repeats it (its option retries). Who can't be
-// recovered is let in anew, and Hooks.NotRecovered is told why.
+// What it cannot do: an event that asks for an acknowledgement, one that is
+// volatile, and one that is not to be kept (Socket.EmitUnkept) is not sent again;
+// and an event of the client's that was under way may be lost, unless the client
+// repeats it (its option retries). Who can't be recovered is let in anew, and
+// Hooks.NotRecovered is told why.
 //
-// Every event without an acknowledgement has one argument more then, the last,
-// which the handlers of clients see as well. What is kept is bounded, in bytes, in
-// time and in number, by the fields of [Recovery]. While it is on, what happens
-// in a namespace happens one after the other, on this node.
+// Every event without an acknowledgement, but for EmitUnkept's, has one argument
+// more then, the last, which the handlers of clients see as well. What is kept is
+// bounded, in bytes, in time and in number, by the fields of [Recovery]. While it
+// is on, what happens in a namespace happens one after the other, on this node.
 //
 // # Many nodes
 //
