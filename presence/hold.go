@@ -33,7 +33,7 @@ type linger struct {
 	e     *entry
 	begin time.Time
 	end   time.Time
-	seen  bool // the user came back on another node: a goodbye there counts here too
+	seen  bool // the user came back on another node: a goodbye counts here too
 }
 
 // Track counts a device of a user in, as held by this node, until its Hold is
@@ -120,8 +120,23 @@ func (h *Hold) Leave() {
 	h.end(func(e *entry) {
 		user := e.user()
 		h.t.drop(e, 0)
-		h.t.endLingers(user, func(l *linger) bool { return l.seen })
+		h.t.goodbye(user)
 	})
+}
+
+// goodbye ends the graces of a user who came back since, said goodbye, and is
+// nowhere else: who is, keeps them, since a third node may hear of their end
+// before it hears of that place. t.mu is held.
+func (t *Tracker) goodbye(user string) {
+	if len(t.lingering) == 0 {
+		return
+	}
+	for e := t.head(user); e != nil; e = e.next {
+		if e.live() {
+			return
+		}
+	}
+	t.endLingers(user, func(l *linger) bool { return l.seen })
 }
 
 // Lose counts the device out after Options.Grace, unless it is tracked again:

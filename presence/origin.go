@@ -255,7 +255,7 @@ func (t *Tracker) take(n *origin, d *device) {
 	user := d.user()
 	e := t.put(n, d)
 	if d.flags&(flagGone|flagLost) == flagGone { // a goodbye
-		t.endLingers(user, func(l *linger) bool { return l.seen })
+		t.goodbye(user)
 	}
 	if !d.live() || t.self.devices == 0 {
 		return

@@ -197,6 +197,40 @@ func TestGrace(t *testing.T) {
 	})
 }
 
+// Who says goodbye on one of two devices keeps the grace of a third: another
+// node may hear of its end before it hears of the device that is left.
+func TestGoodbyeOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := memory.NewHub()
+		a, b := openWith(t, hub, "a", presence.Options{Grace: time.Minute}), openWith(t, hub, "b", presence.Options{Grace: time.Minute})
+		c := openWith(t, hub, "c", presence.Options{Grace: time.Second})
+		wait(3 * time.Second)
+		laptop := a.track(t, "anna", "laptop")
+		b.track(t, "anna", "phone").Lose()
+		wait(time.Second)
+		tablet := c.track(t, "anna", "tablet")
+		wait(time.Second)
+		laptop.Leave()
+		wait(time.Second)
+		tablet.Lose() // which is no goodbye
+		wait(30 * time.Second)
+		a.wants(t, "the phone may be back", "+anna")
+		wait(time.Minute)
+		a.wants(t, "after its grace", "-anna")
+
+		laptop = a.track(t, "anna", "laptop")
+		b.track(t, "anna", "phone").Lose()
+		wait(time.Second)
+		tablet = a.track(t, "anna", "tablet")
+		laptop.Leave()
+		wait(time.Second)
+		a.wants(t, "on the tablet", "+anna")
+		tablet.Leave()
+		wait(time.Second)
+		a.wants(t, "goodbye", "-anna")
+	})
+}
+
 func TestStatus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub := memory.NewHub()
