@@ -272,8 +272,8 @@ await check('events with acknowledgements are not repeated', async () => {
   await g.emit('e', 1);
   await g.hears(['e', 1]);
   await g.lose('refuse', async () => {
-    const { answers, missing } = await order('ask', { id: g.id, event: 'ask', args: ['y'] });
-    assert.deepEqual([answers, missing && !several], [0, false]); // of several servers one may be late
+    // That some are missing may be told or not: the client may have noticed before its server.
+    assert.equal((await order('ask', { id: g.id, event: 'ask', args: ['y'] })).answers, 0);
   });
   g.recovered();
   await g.hears();
