@@ -20,6 +20,17 @@ func openOldEstate(t *testing.T) *estate {
 	return e
 }
 
+// openHeard returns an estate with a guest at the first node, who has had one
+// event, and its socket there.
+func openHeard(t *testing.T) (e *estate, g *guest, s *socketio.Socket) {
+	t.Helper()
+	e = openOldEstate(t)
+	g, s = e.guest(t, 0)
+	e.say(t, 1, "a", "had")
+	g.wantEvents(`["had",1]`)
+	return e, g, s
+}
+
 // say has a node emit to a room.
 func (e *estate) say(t *testing.T, i int, room, event string) {
 	t.Helper()
@@ -85,10 +96,7 @@ func TestRegain(t *testing.T) {
 	for name, gone := range map[string]bool{"its client was away": true, "its client was there": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := openOldEstate(t)
-			g, _ := e.guest(t, 0)
-			e.say(t, 1, "a", "had")
-			g.wantEvents(`["had",1]`)
+			e, g, _ := openHeard(t)
 			e.say(t, 0, "a", "had")
 			e.say(t, 2, g.sid, "had")
 			by := []string{g.event(), g.event()}
@@ -146,10 +154,7 @@ func TestRegainFromTheStart(t *testing.T) {
 // and left some, or others had it do so, also when its node was dead.
 func TestRegainRooms(t *testing.T) {
 	t.Parallel()
-	e := openOldEstate(t)
-	g, s := e.guest(t, 0)
-	e.say(t, 1, "a", "had")
-	g.wantEvents(`["had",1]`)
+	e, g, s := openHeard(t)
 	g.Vanish()
 	<-e.nodes[0].ends
 	e.say(t, 1, "d", "too early")
@@ -183,10 +188,7 @@ func TestRegainRooms(t *testing.T) {
 // One that was put out after its node died does not come back.
 func TestRegainDisconnected(t *testing.T) {
 	t.Parallel()
-	e := openOldEstate(t)
-	g, _ := e.guest(t, 0)
-	e.say(t, 1, "a", "had")
-	g.wantEvents(`["had",1]`)
+	e, g, _ := openHeard(t)
 	e.kill(0)
 	g.Vanish()
 	if err := e.nodes[2].Of("/").To(g.sid).DisconnectSockets(false); err != nil {
@@ -238,10 +240,7 @@ func TestRegainMoved(t *testing.T) {
 // pretend to know.
 func TestRegainWhereSomethingWasMissed(t *testing.T) {
 	t.Parallel()
-	e := openOldEstate(t)
-	g, _ := e.guest(t, 0)
-	e.say(t, 1, "a", "had")
-	g.wantEvents(`["had",1]`)
+	e, g, _ := openHeard(t)
 	e.links[1].Cut(true)
 	await(t, "the others to miss it", func() bool { return len(e.buses[0].Members()) == 1 && len(e.buses[2].Members()) == 1 })
 	e.links[1].Cut(false)

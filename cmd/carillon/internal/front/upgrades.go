@@ -40,14 +40,14 @@ const maxUpgrade = 4 << 10
 
 // Listen returns a listener for net/http's server that has those connections of
 // l that are left to it. Where a system can't look without reading it is l. Close
-// of the listener closes those of which nothing has come yet; Wait, after it,
+// of the listener closes those of which nothing has come yet; wait, after it,
 // waits for handlers.
 func (u *Upgrades) Listen(l net.Listener) (rest net.Listener, wait func()) {
 	if _, ok := l.(*net.TCPListener); !ok || !canPeek {
 		return l, func() {}
 	}
 	s := &sieve{
-		Listener: l, u: u, prefix: "GET " + u.Path + "?", silent: make(map[net.Conn]struct{}),
+		Listener: l, u: u, prefix: []byte("GET " + u.Path + "?"), silent: make(map[net.Conn]struct{}),
 		rest: make(chan net.Conn), errs: make(chan error), done: make(chan struct{}),
 	}
 	s.buffers.New = func() any { return new([maxUpgrade]byte) }
@@ -60,7 +60,7 @@ func (u *Upgrades) Listen(l net.Listener) (rest net.Listener, wait func()) {
 type sieve struct {
 	net.Listener
 	u       *Upgrades
-	prefix  string
+	prefix  []byte
 	buffers sync.Pool // *[maxUpgrade]byte
 	readers sync.Pool // *bufio.Reader of maxUpgrade bytes
 
@@ -171,7 +171,7 @@ func (s *sieve) peek(c net.Conn, b []byte) (n int, err error) {
 // request returns the request that b is, if it is one that opens a WebSocket and
 // all that the client has said.
 func (s *sieve) request(b []byte) *http.Request {
-	if len(b) < len(s.prefix) || string(b[:len(s.prefix)]) != s.prefix || bytes.Index(b, crlf2) != len(b)-len(crlf2) {
+	if !bytes.HasPrefix(b, s.prefix) || bytes.Index(b, crlf2) != len(b)-len(crlf2) {
 		return nil
 	}
 	if countHosts(b) != 1 {
@@ -187,13 +187,15 @@ func (s *sieve) request(b []byte) *http.Request {
 	return r
 }
 
-var crlf2 = []byte("\r\n\r\n")
+var (
+	crlf2 = []byte("\r\n\r\n")
+	host  = []byte("host:")
+)
 
 // countHosts counts the lines of a request that are its Host header.
 func countHosts(b []byte) (n int) {
-	const name = "host:"
 	for line := range bytes.Lines(b) {
-		if len(line) > len(name) && strings.EqualFold(string(line[:len(name)]), name) {
+		if len(line) > len(host) && bytes.EqualFold(line[:len(host)], host) {
 			n++
 		}
 	}
