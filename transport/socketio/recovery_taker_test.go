@@ -34,7 +34,8 @@ func TestTakerDies(t *testing.T) {
 		ghost := *v
 		done := make(chan error)
 		go func() { done <- ghost.connect(w.nodes[2].pipes) }() // ends with the node
-		for w.nodes[1].RecoveryStats().Parked == 1 {            // what it gives takes up to 40 ms
+		// What it gives takes up to 40 ms.
+		for w.nodes[1].RecoveryStats().Parked == 1 {
 			time.Sleep(10 * time.Microsecond)
 		}
 		w.nodes[2].driver.kill()
